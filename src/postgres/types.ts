@@ -1,0 +1,94 @@
+/** libpq's sslmode, in the spelling of `spec.source.tls.mode`. */
+export const TLS_MODES = ['Disable', 'Prefer', 'Require', 'VerifyCA', 'VerifyFull'] as const
+export type TLSMode = (typeof TLS_MODES)[number]
+
+export interface TLSConfig {
+  readonly mode: TLSMode
+  /** PEM. */
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+}
+
+/** Where a server is and who asks. Never logged as a whole: `describeConnection` gives what may be shown. */
+export interface ConnectionConfig {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+  readonly password?: string
+  readonly tls: TLSConfig
+  /** Seconds for TCP, TLS and authentication together; 15 when not given. */
+  readonly connectTimeoutSeconds?: number
+}
+
+export type Flavour = 'PostgreSQL' | 'Greenplum'
+
+/** A piece of a COPY stream that ends on a row boundary. */
+export interface CopyChunk {
+  /** CopyData payloads, headers stripped. The first chunk of a binary COPY starts with the 19-byte PGCOPY header, the last ends with its trailer. */
+  readonly data: Buffer
+  /** CopyData messages in `data`; one message is one row, header and trailer count as none. */
+  readonly rows: number
+}
+
+/**
+ * COPY … TO STDOUT, as PQgetCopyData gives it. Iterate to the end: the iteration ends only after CommandComplete and
+ * ReadyForQuery, and throws a PgpackError for a server error that came after good data. Leaving the loop early cancels
+ * the backend's query.
+ */
+export interface CopyOut extends AsyncIterable<CopyChunk> {
+  /** PQbinaryTuples and PQfformat: 0 text, 1 binary. Known before the first chunk. */
+  readonly format: 0 | 1
+  readonly columnFormats: readonly (0 | 1)[]
+  /** Rows by the CommandComplete tag (`COPY n`); undefined until the iteration has ended. */
+  readonly rowCount: bigint | undefined
+}
+
+/** COPY … FROM STDIN, as PQputCopyData and PQputCopyEnd give it. */
+export interface CopyIn {
+  readonly format: 0 | 1
+  readonly columnFormats: readonly (0 | 1)[]
+  /** Sends bytes; resolves when more are welcome. Rejects with the server's own error if it came meanwhile. */
+  write(data: Buffer): Promise<void>
+  /** CopyDone; resolves with the row count after CommandComplete and ReadyForQuery. */
+  end(): Promise<bigint>
+  /** CopyFail: the server rolls the COPY back with `reason` in its error. Resolves when the session is usable again. */
+  fail(reason: string): Promise<void>
+}
+
+export interface ColumnInfo {
+  readonly name: string
+  readonly typeOid: number
+  readonly typmod: number
+  /** pg_type.typlen: bytes, -1 varlena, -2 cstring. */
+  readonly typeLength: number
+  /** attndims; 0 for what is not declared as an array. */
+  readonly dimensions: number
+  /** format_type(): `numeric(8,2)`, `character varying(10)`, `public.mood`. */
+  readonly typeName: string
+  /** pg_type.typtype: b base, e enum, d domain, c composite, r range, m multirange, p pseudo. */
+  readonly typeKind: string
+  readonly notNull: boolean
+  readonly hasDefault: boolean
+  /** Stored or virtual generated: in the table, but COPY neither sends nor takes it. */
+  readonly generated: boolean
+  readonly identity: 'Always' | 'ByDefault' | undefined
+}
+
+/** pg_class.relkind: r table, p partitioned table, v view, m materialized view, f foreign table … */
+export interface RelationInfo {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly kind: string
+  readonly columns: readonly ColumnInfo[]
+  /** Names in key order; empty when there is none. */
+  readonly primaryKey: readonly string[]
+  /** reltuples; -1 or 0 when the table was never analysed. */
+  readonly estimatedRows: number
+  /** pg_table_size: heap, TOAST and maps; the sum over partitions for a partitioned table. */
+  readonly sizeBytes: number
+  /** Blocks of the main fork now, for splitting by ctid. */
+  readonly pages: number
+}
