@@ -1,0 +1,72 @@
+import Type, { type TSchema } from 'typebox'
+import { object } from '../schema.ts'
+import { PGPackDumpKind, PGPackDumpSpec } from './dump.ts'
+import { API_VERSION, GROUP, type KindInfo, VERSION } from './group.ts'
+import { PGPackRestoreKind, PGPackRestoreSpec } from './restore.ts'
+import { RunStatus } from './status.ts'
+
+const column = (name: string, jsonPath: string, description: string, options: Record<string, unknown> = {}) => ({
+  name,
+  type: 'string',
+  jsonPath,
+  description,
+  ...options,
+})
+
+const WIDE = { priority: 1 }
+
+/** What `kubectl get pgd,pgr` shows: the run's story in one line. */
+const printerColumns = [
+  column('Phase', '.status.phase', 'Where the run stands.'),
+  column('Progress', '.status.progress.display', 'How much is done.'),
+  column('Rows', '.status.progress.rows', 'Rows moved.', { type: 'integer' }),
+  column('Size', '.status.progress.size', 'Bytes in the store.'),
+  column('Age', '.metadata.creationTimestamp', 'Time since creation.', { type: 'date' }),
+  column('Reason', '.status.conditions[?(@.type=="Succeeded")].reason', 'Why it stands there.', WIDE),
+  column('Attempts', '.status.attempts', 'Pods started.', { type: 'integer', ...WIDE }),
+  column('Job', '.status.jobName', 'The Job of the run.', WIDE),
+]
+
+function customResourceDefinition(info: KindInfo, spec: TSchema) {
+  const properties = {
+    apiVersion: Type.Optional(Type.String({ description: API_VERSION })),
+    kind: Type.Optional(Type.String({ description: info.kind })),
+    metadata: Type.Optional(object({})),
+    spec,
+    status: Type.Optional(RunStatus),
+  }
+  const schema = object(properties, { description: info.description })
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${info.plural}.${GROUP}`, labels: { 'app.kubernetes.io/name': 'pgpack-operator' } },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        kind: info.kind,
+        listKind: `${info.kind}List`,
+        plural: info.plural,
+        singular: info.singular,
+        shortNames: [info.shortName],
+        categories: ['pgpack'],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          additionalPrinterColumns: printerColumns,
+          subresources: { status: {} },
+          schema: { openAPIV3Schema: schema },
+        },
+      ],
+    },
+  }
+}
+
+/** The CRDs as the API server takes them, one a kind; crds/ and the chart's templates are generated from them. */
+export const customResourceDefinitions = [
+  customResourceDefinition(PGPackDumpKind, PGPackDumpSpec),
+  customResourceDefinition(PGPackRestoreKind, PGPackRestoreSpec),
+]

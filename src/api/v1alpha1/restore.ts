@@ -1,0 +1,80 @@
+import Type from 'typebox'
+import { choice, exactlyOneOf, immutableExcept, object, objectName, rules, type Static, text } from '../schema.ts'
+import { DatabaseSpec } from './database.ts'
+import type { KindInfo, Resource } from './group.ts'
+import { JobSpec } from './job.ts'
+import { relation } from './relation.ts'
+import type { RunStatus } from './status.ts'
+import { storeMembers } from './store.ts'
+
+export const RESTORE_MODES = ['Append', 'Truncate'] as const
+
+const source = object(
+  {
+    dumpRef: Type.Optional(
+      object(
+        { name: objectName('PGPackDump in this namespace.') },
+        {
+          description: 'The dump to restore; the run waits until it has succeeded.',
+        },
+      ),
+    ),
+    ...storeMembers,
+    path: Type.Optional(
+      text("Key prefix of a dump's attempt, below the store's prefix: where its manifest.json lies.", 2048, {
+        pattern: '^[^/].*$',
+      }),
+    ),
+  },
+  {
+    description: 'The artefact to restore: of a PGPackDump, or by its place in a store.',
+    ...rules(exactlyOneOf('dumpRef', 's3', 'volume'), {
+      rule: 'has(self.dumpRef) != has(self.path)',
+      message: 'source.path goes with s3 or volume and is required there',
+    }),
+  },
+)
+
+const mapping = object({
+  from: text("The object's name in the manifest: schema.table, or the query's name.", 127),
+  to: relation('The table to load.'),
+})
+
+const properties = {
+  source,
+  target: DatabaseSpec('The database to write to.'),
+  objects: Type.Optional(
+    Type.Array(mapping, {
+      description: 'Which objects go into which tables. Without it, every object goes into the table of its own name.',
+      minItems: 1,
+      maxItems: 64,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['from'],
+    }),
+  ),
+  mode: Type.Optional(
+    choice(RESTORE_MODES, 'Append adds the rows; Truncate empties each table first, in the same transaction.', {
+      default: 'Append',
+    }),
+  ),
+  job: Type.Optional(JobSpec),
+  suspend: Type.Optional(
+    Type.Boolean({ description: 'Stops the run: its transaction is rolled back. False goes on with a new attempt.' }),
+  ),
+}
+
+export const PGPackRestoreSpec = object(properties, {
+  description: 'What to restore, from where, and to where.',
+  ...rules(immutableExcept(properties, ['suspend'])),
+})
+
+export type PGPackRestoreSpec = Static<typeof PGPackRestoreSpec>
+export type PGPackRestore = Resource<PGPackRestoreSpec, RunStatus>
+
+export const PGPackRestoreKind: KindInfo = {
+  kind: 'PGPackRestore',
+  plural: 'pgpackrestores',
+  singular: 'pgpackrestore',
+  shortName: 'pgr',
+  description: 'A restore of PGPack files from an object store into PostgreSQL or Greenplum tables.',
+}
