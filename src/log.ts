@@ -14,6 +14,8 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+const SECRET_FIELDS = ['password', 'secretAccessKey', 'secretKey', 'accessKey', 'sessionToken', 'tls.key', 'dsn']
+
 /**
  * A JSON logger on stderr, so that stdout stays free for a command's own output. `err` fields are written with code,
  * message and stack; fields named like secrets are blanked as a last line of defence.
@@ -25,7 +27,7 @@ export function createLogger(level: LogLevel, fields: LogFields = {}): Logger {
       base: fields,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: ['password', 'secretKey', 'accessKey', '*.password', '*.secretKey', '*.accessKey', 'dsn'],
+      redact: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]),
     },
     pino.destination({ dest: 2, sync: true }),
   )

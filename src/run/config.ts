@@ -3,15 +3,9 @@ import { Compile } from 'typebox/compile'
 import { WRITABLE_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import { TLS_MODES } from '../postgres/types.ts'
-
-/**
- * A run's configuration: what the operator writes into a ConfigMap and the engine reads. It names the folders where
- * secrets are mounted and never holds a secret's value.
- */
-const closed = { additionalProperties: false }
+import { closed, literals } from './schema.ts'
 
 const text = Type.String({ minLength: 1 })
-const literals = <T extends readonly string[]>(values: T) => Type.Enum([...values] as unknown as T)
 
 export const DatabaseConfig = Type.Object(
   {
@@ -113,27 +107,45 @@ export const RestoreRunConfig = Type.Object(
   closed,
 )
 
-export const RunConfig = Type.Union([DumpRunConfig, RestoreRunConfig])
+/**
+ * A run's configuration: what the operator writes into a ConfigMap and the engine reads. It names the folders where
+ * secrets are mounted and never holds a secret's value.
+ */
+export type RunConfig = DumpRunConfig | RestoreRunConfig
 
 export type DatabaseConfig = Static<typeof DatabaseConfig>
 export type StoreConfig = Static<typeof StoreConfig>
 export type DumpObject = Static<typeof DumpObject>
 export type DumpRunConfig = Static<typeof DumpRunConfig>
 export type RestoreRunConfig = Static<typeof RestoreRunConfig>
-export type RunConfig = Static<typeof RunConfig>
 
-const compiled = Compile(RunConfig)
+const schemas = { Dump: Compile(DumpRunConfig), Restore: Compile(RestoreRunConfig) }
+
+/** Of a union's members the checker blames each; these say nothing but that none of them fits. */
+const HOLLOW_FAULTS = new Set(['anyOf', 'oneOf', '~guard', 'boolean'])
+const MAX_FAULTS = 5
 
 /** @throws PgpackError CONFIG_INVALID with the paths that are wrong. */
 export function parseRunConfig(json: string): RunConfig {
-  let value: unknown
+  const value = parseJSON(json)
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
+  if (kind !== 'Dump' && kind !== 'Restore') {
+    throw new PgpackError(
+      'CONFIG_INVALID',
+      'the run configuration does not fit its schema: /kind must be Dump or Restore',
+    )
+  }
+  if (schemas[kind].Check(value)) return value as RunConfig
+  const faults = schemas[kind].Errors(value).filter((fault) => !HOLLOW_FAULTS.has(fault.keyword))
+  const found = faults.map((fault) => `${fault.instancePath || '/'} ${fault.message}`)
+  const shown = [...new Set(found)].slice(0, MAX_FAULTS).join('; ')
+  throw new PgpackError('CONFIG_INVALID', `the run configuration does not fit its schema: ${shown}`)
+}
+
+function parseJSON(json: string): unknown {
   try {
-    value = JSON.parse(json)
+    return JSON.parse(json)
   } catch (cause) {
     throw new PgpackError('CONFIG_INVALID', 'the run configuration is not JSON', { cause })
   }
-  if (compiled.Check(value)) return value
-  const faults = compiled.Errors(value).slice(0, 5)
-  const found = faults.map((fault) => `${fault.instancePath || '/'} ${fault.message}`).join('; ')
-  throw new PgpackError('CONFIG_INVALID', `the run configuration does not fit its schema: ${found}`)
 }

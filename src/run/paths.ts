@@ -14,5 +14,3 @@ export const MOUNTS = {
 
 /** The name of an attempt is its pod's name, given by the downward API: unique within a run, and found by `kubectl`. */
 export const ATTEMPT_VARIABLE = 'PGPACK_ATTEMPT'
-
-export const MANIFEST_NAME = 'manifest.json'

@@ -1,16 +1,23 @@
+import Type, { type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { decimal } from './schema.ts'
+
 /** What a run has done so far. Counts are decimal strings: they can pass 2^53. */
-export interface Progress {
-  readonly objects: number
-  readonly objectsDone: number
-  readonly rows: string
-  /** Bytes of the COPY streams, uncompressed. */
-  readonly bytes: string
-  readonly storedBytes: string
-  /** 0 to 100, by the planned bytes or rows; absent when the size is not known. */
-  readonly percent?: number
-}
+const Progress = Type.Object({
+  objects: Type.Integer({ minimum: 0 }),
+  objectsDone: Type.Integer({ minimum: 0 }),
+  rows: decimal,
+  /** Of the COPY streams, uncompressed. */
+  bytes: decimal,
+  storedBytes: decimal,
+  /** By the planned bytes or rows; absent when the size is not known. */
+  percent: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+})
+
+export type Progress = Readonly<Static<typeof Progress>>
 
 const MARK = 'pgpack.progress'
+const compiled = Compile(Type.Object({ [MARK]: Type.Literal(1), ...Progress.properties }))
 
 /** One line on the job pod's stdout. Whatever else is printed there is not taken for progress. */
 export function encodeProgress(progress: Progress): string {
@@ -20,10 +27,13 @@ export function encodeProgress(progress: Progress): string {
 /** The progress of a log line; undefined for any other line. */
 export function decodeProgress(line: string): Progress | undefined {
   if (!line.includes(MARK)) return undefined
+  let value: unknown
   try {
-    const { [MARK]: version, ...progress } = JSON.parse(line) as Progress & { [MARK]?: number }
-    return version === 1 ? progress : undefined
+    value = JSON.parse(line)
   } catch {
     return undefined
   }
+  if (!compiled.Check(value)) return undefined
+  const { [MARK]: _, ...progress } = value
+  return progress
 }

@@ -1,4 +1,7 @@
+import Type, { type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
 import { ERROR_CODES, type ErrorCode, type PgpackError } from '../errors.ts'
+import { decimal } from './schema.ts'
 
 /** Exit codes of the engine: 42 is what the Job's podFailurePolicy turns into "do not try again". */
 export const EXIT = { done: 0, retry: 1, permanent: 42 } as const
@@ -7,38 +10,45 @@ export const EXIT = { done: 0, retry: 1, permanent: 42 } as const
 export const TERMINATION_MESSAGE_LIMIT = 4096
 
 /** Counts are decimal strings: they can pass 2^53. */
-export interface RunTotals {
-  readonly objects: number
-  readonly rows: string
-  /** Bytes of the COPY streams, uncompressed. */
-  readonly bytes: string
-  /** Bytes in the store. */
-  readonly storedBytes: string
-}
+const RunTotals = Type.Object({
+  objects: Type.Integer({ minimum: 0 }),
+  rows: decimal,
+  /** Of the COPY streams, uncompressed. */
+  bytes: decimal,
+  /** In the store. */
+  storedBytes: decimal,
+})
 
 /** Where a dump's files lie and how to know that they are whole. */
-export interface ArtifactRef {
+const ArtifactRef = Type.Object({
   /** Key prefix below the store's location; the manifest is `<path>/manifest.json`. */
-  readonly path: string
-  readonly manifestSHA256: string
-}
+  path: Type.String({ minLength: 1 }),
+  manifestSHA256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+})
 
-export type RunResult =
-  | {
-      readonly outcome: 'Succeeded'
-      readonly attempt: string
-      readonly totals: RunTotals
-      readonly seconds: number
-      /** Of a dump: what it wrote. Of a restore: what it read. */
-      readonly artifact: ArtifactRef
-    }
-  | {
-      readonly outcome: 'Failed'
-      readonly attempt: string
-      readonly code: ErrorCode
-      readonly message: string
-      readonly retryable: boolean
-    }
+const Succeeded = Type.Object({
+  outcome: Type.Literal('Succeeded'),
+  attempt: Type.String(),
+  totals: RunTotals,
+  seconds: Type.Number({ minimum: 0 }),
+  /** Of a dump: what it wrote. Of a restore: what it read. */
+  artifact: ArtifactRef,
+})
+
+const Failed = Type.Object({
+  outcome: Type.Literal('Failed'),
+  attempt: Type.String(),
+  code: Type.Unsafe<ErrorCode>({ type: 'string', enum: Object.keys(ERROR_CODES) }),
+  message: Type.String(),
+  retryable: Type.Boolean(),
+})
+
+const RunResult = Type.Union([Succeeded, Failed])
+const compiled = Compile(RunResult)
+
+export type RunTotals = Readonly<Static<typeof RunTotals>>
+export type ArtifactRef = Readonly<Static<typeof ArtifactRef>>
+export type RunResult = Static<typeof RunResult>
 
 export function failedResult(attempt: string, error: PgpackError): RunResult {
   return { outcome: 'Failed', attempt, code: error.code, message: error.message, retryable: error.retryable }
@@ -49,16 +59,22 @@ export function exitCodeOf(result: RunResult): number {
   return result.retryable ? EXIT.retry : EXIT.permanent
 }
 
-/** The result as a termination message: at most 4096 bytes, cut in the error's text only. */
+/** The result as a termination message: at most 4096 bytes, cut in the error's text only, never within a character. */
 export function encodeResult(result: RunResult): string {
   const text = JSON.stringify(result)
   if (result.outcome === 'Succeeded' || Buffer.byteLength(text) <= TERMINATION_MESSAGE_LIMIT) return text
-  const excess = Buffer.byteLength(text) - TERMINATION_MESSAGE_LIMIT
-  // A character of the message can take 6 bytes in JSON (\u0000) and none takes less than 1: cutting `excess`
-  // characters and the mark's own bytes is always enough, and never ends inside an escape.
-  const message = `${result.message.slice(0, Math.max(0, result.message.length - excess - 3))}…`
-  return encodeResult({ ...result, message })
+  let room = TERMINATION_MESSAGE_LIMIT - Buffer.byteLength(JSON.stringify({ ...result, message: CUT_MARK }))
+  let kept = ''
+  for (const character of result.message) {
+    room -= Buffer.byteLength(JSON.stringify(character)) - QUOTES
+    if (room < 0) break
+    kept += character
+  }
+  return JSON.stringify({ ...result, message: `${kept}${CUT_MARK}` })
 }
+
+const CUT_MARK = '…'
+const QUOTES = 2
 
 /** A termination message read back; undefined for anything that is not a result of ours (empty, cut, foreign). */
 export function decodeResult(text: string): RunResult | undefined {
@@ -68,14 +84,5 @@ export function decodeResult(text: string): RunResult | undefined {
   } catch {
     return undefined
   }
-  return isRunResult(value) ? value : undefined
-}
-
-function isRunResult(value: unknown): value is RunResult {
-  if (typeof value !== 'object' || value === null) return false
-  const result = value as Partial<Record<string, unknown>>
-  if (result['outcome'] === 'Succeeded') {
-    return typeof result['totals'] === 'object' && typeof result['artifact'] === 'object'
-  }
-  return result['outcome'] === 'Failed' && typeof result['code'] === 'string' && result['code'] in ERROR_CODES
+  return compiled.Check(value) ? value : undefined
 }

@@ -39,6 +39,16 @@ const Artifact = object(
   { description: 'What was written, or read, by the run that succeeded.' },
 )
 
+const Failure = object(
+  {
+    attempt: Type.Optional(text('Pod of the attempt.', 253)),
+    reason: Type.Optional(text('Why it failed, in CamelCase.', 1024)),
+    message: Type.Optional(text('What a person should know.', 4096)),
+    time: Type.Optional(time('When the operator saw it.')),
+  },
+  { description: 'The last attempt that failed, also when a later one succeeded.' },
+)
+
 /** The status of a run: of a dump and of a restore alike. Every field is optional; conditions come first. */
 export const RunStatus = object(
   {
@@ -54,6 +64,8 @@ export const RunStatus = object(
     phase: Type.Optional(choice(PHASES, 'The conditions in one word, for people; no decision is taken by it.')),
     jobName: Type.Optional(text('The Job of the run.', 63)),
     attempts: Type.Optional(integer('Pods that were started for the run.', 0, 2 ** 31 - 1)),
+    attempt: Type.Optional(text('Pod of the latest attempt, for kubectl logs.', 253)),
+    lastFailure: Type.Optional(Failure),
     startTime: Type.Optional(time('When the Job was created.')),
     completionTime: Type.Optional(time('When the run succeeded or failed.')),
     progress: Type.Optional(Progress),
@@ -66,4 +78,5 @@ export type Condition = Static<typeof Condition>
 export type RunStatus = Static<typeof RunStatus>
 export type ProgressStatus = Static<typeof Progress>
 export type ArtifactStatus = Static<typeof Artifact>
+export type AttemptFailure = Static<typeof Failure>
 export type Phase = (typeof PHASES)[number]

@@ -1,0 +1,61 @@
+import { Command, CommanderError } from 'commander'
+import { PgpackError, toPgpackError } from '../errors.ts'
+import { EXIT } from '../run/result.ts'
+import { VERSION } from '../version.ts'
+import { printLine, type Terminal } from './terminal.ts'
+
+type CommandFactory = (terminal: Terminal, finish: (exitCode: number) => void) => Command
+
+/** Loaded when asked for: a job pod has no use for the operator's libraries, nor the operator for the engine's. */
+const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
+  dump: async () => (await import('./dump.ts')).dumpCommand,
+  restore: async () => (await import('./restore.ts')).restoreCommand,
+  inspect: async () => (await import('./inspect.ts')).inspectCommand,
+  verify: async () => (await import('./verify.ts')).verifyCommand,
+  run: async () => (await import('./run.ts')).runCommand,
+  operator: async () => (await import('./operator.ts')).operatorCommand,
+}
+
+/**
+ * Runs one command and resolves with its exit code: 0 done, 1 worth retrying, 42 retrying cannot help (a misused option
+ * included). Never throws: what went wrong is on stderr, one line, without a stack trace.
+ */
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
+  let exitCode: number = EXIT.done
+  const finish = (code: number) => {
+    exitCode = code
+  }
+  const program = new Command('pgpack')
+    .description('Moves PostgreSQL and Greenplum data at COPY speed, in PGPack files.')
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+    })
+  try {
+    for (const command of await chosenCommands(args[0])) {
+      program.addCommand(command(terminal, finish).copyInheritedSettings(program))
+    }
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCode
+  } catch (error) {
+    return failure(error, terminal)
+  }
+}
+
+/** The named command, or all of them where none is, so that the help shows them. */
+function chosenCommands(name: string | undefined): Promise<CommandFactory[]> {
+  const chosen = name === undefined ? undefined : COMMANDS[name]
+  return Promise.all((chosen === undefined ? Object.values(COMMANDS) : [chosen]).map((load) => load()))
+}
+
+function failure(error: unknown, terminal: Terminal): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.permanent
+  const known = error instanceof PgpackError
+  const { code, message, retryable, stack } = toPgpackError(error)
+  printLine(terminal.stderr, `pgpack: ${message} [${code}]`)
+  // A stack trace helps nobody who misspelled a table; it does where the fault is ours.
+  if (!known && stack !== undefined) printLine(terminal.stderr, stack)
+  return retryable ? EXIT.retry : EXIT.permanent
+}

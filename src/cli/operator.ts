@@ -1,0 +1,74 @@
+import { hostname } from 'node:os'
+import { Command } from 'commander'
+import { createLogger, LOG_LEVELS } from '../log.ts'
+import { type ClusterAccess, createInClusterAccess, type OperatorOptions, runOperator } from '../operator/index.ts'
+import { parseChoice, parseInteger } from './options.ts'
+import type { Terminal } from './terminal.ts'
+
+interface OperatorFlags {
+  readonly jobImage: string
+  readonly jobImagePullPolicy: string
+  readonly namespace: readonly string[]
+  readonly leaderElect: boolean
+  readonly leaderElectionNamespace: string
+  readonly leaderElectionLease: string
+  readonly leaderElectionIdentity: string
+  readonly healthPort: string
+  readonly workers: string
+  readonly logLevel: string
+}
+
+const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
+const MAX_PORT = 65535
+const MAX_WORKERS = 64
+
+/** `pgpack operator`: the controller manager. In a pod it takes the service account, elsewhere the kubeconfig. */
+export function operatorCommand(terminal: Terminal): Command {
+  const collect = (value: string, list: readonly string[]) => [...list, value]
+  return new Command('operator')
+    .description('Run the operator: reconcile PGPackDump and PGPackRestore resources.')
+    .requiredOption('--job-image <image>', 'image of the job pods: the one of the operator')
+    .option('--job-image-pull-policy <policy>', PULL_POLICIES.join(', '), 'IfNotPresent')
+    .option('--namespace <name>', 'namespace to watch; may be given several times; all of them without it', collect, [])
+    .option('--leader-elect', 'run as one of several replicas, of which one acts', false)
+    .option('--leader-election-namespace <name>', 'namespace of the Lease', 'default')
+    .option('--leader-election-lease <name>', 'name of the Lease', 'pgpack-operator')
+    .option('--leader-election-identity <name>', 'name of this replica', hostname())
+    .option('--health-port <port>', 'port of /healthz, /readyz and /metrics', '8080')
+    .option('--workers <n>', 'runs reconciled at once, for each kind', '4')
+    .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+    .action(async (flags: OperatorFlags) => {
+      await runOperator(optionsOf(flags, await clusterAccess(terminal)), terminal.signal)
+    })
+}
+
+function optionsOf(flags: OperatorFlags, access: ClusterAccess): OperatorOptions {
+  const election = {
+    namespace: flags.leaderElectionNamespace,
+    leaseName: flags.leaderElectionLease,
+    identity: flags.leaderElectionIdentity,
+  }
+  return {
+    access,
+    log: createLogger(parseChoice('--log-level', flags.logLevel, LOG_LEVELS)),
+    namespaces: flags.namespace,
+    job: {
+      image: flags.jobImage,
+      imagePullPolicy: parseChoice('--job-image-pull-policy', flags.jobImagePullPolicy, PULL_POLICIES),
+    },
+    ...(flags.leaderElect ? { leaderElection: election } : {}),
+    health: { host: '::', port: parseInteger('--health-port', flags.healthPort, 0, MAX_PORT) },
+    workers: parseInteger('--workers', flags.workers, 1, MAX_WORKERS),
+  }
+}
+
+async function clusterAccess(terminal: Terminal): Promise<ClusterAccess> {
+  const host = terminal.env['KUBERNETES_SERVICE_HOST']
+  const port = terminal.env['KUBERNETES_SERVICE_PORT']
+  if (host !== undefined && port !== undefined) return createInClusterAccess({ host, port })
+  // Loaded only outside a cluster: it costs 80 MiB of resident memory.
+  const { KubeConfig } = await import('@kubernetes/client-node')
+  const config = new KubeConfig()
+  config.loadFromDefault()
+  return config
+}

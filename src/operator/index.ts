@@ -1,0 +1,110 @@
+import { GROUP } from '../api/v1alpha1/group.ts'
+import type { Logger } from '../log.ts'
+import { createCachedReader, createCaches, type Informers } from './controllers/caches.ts'
+import { createLiveReader, createRunWriter } from './controllers/client.ts'
+import { ProgressFollowers } from './controllers/followers.ts'
+import { DUMPS, RESTORES } from './controllers/kinds.ts'
+import { RunMetrics } from './controllers/metrics.ts'
+import { RunReconciler } from './controllers/reconciler.ts'
+import { mapDumpToRestores, mapPodToRun } from './controllers/sources.ts'
+import type { ClusterAccess } from './manager/access.ts'
+import { systemClock } from './manager/clock.ts'
+import { type Controller, mapToController } from './manager/controller.ts'
+import { Manager } from './manager/manager.ts'
+import type { Resource } from './manager/resources.ts'
+import { ENGINE_CONTAINER, type JobSettings } from './specs/job.ts'
+import { RUN_LABELS } from './specs/metadata.ts'
+import type { Run } from './specs/run.ts'
+
+export { createInClusterAccess, readInClusterNamespace } from './manager/access.ts'
+export type { ClusterAccess, JobSettings }
+
+export interface OperatorOptions {
+  /** createInClusterAccess() in a pod, client-node's KubeConfig elsewhere. */
+  readonly access: ClusterAccess
+  readonly log: Logger
+  /** Namespaces whose runs are reconciled; empty: all of them (which needs a ClusterRole). */
+  readonly namespaces: readonly string[]
+  /** What is the same for all Jobs: the engine's image, which is the operator's own. */
+  readonly job: JobSettings
+  /** Left out: this process leads without asking, and must be the only one. */
+  readonly leaderElection?: {
+    /** Where the Lease lies: the operator's own namespace. */
+    readonly namespace: string
+    readonly leaseName: string
+    /** Unique among living processes: the pod's name. */
+    readonly identity: string
+  }
+  /** Of /healthz, /readyz and /metrics; port 0 takes a free one. */
+  readonly health: { readonly host: string; readonly port: number }
+  /** Runs reconciled at once, for each kind. Default 4. */
+  readonly workers?: number
+}
+
+const WORKERS = 4
+
+/**
+ * Runs the operator until `signal` is aborted.
+ * @throws PgpackError when leadership was lost (the process has to end: another one acts), Error of the health server
+ */
+export async function runOperator(options: OperatorOptions, signal: AbortSignal): Promise<void> {
+  const { access, log, health, leaderElection } = options
+  const manager = new Manager({
+    access,
+    name: 'pgpack-operator',
+    log,
+    health,
+    ...(leaderElection && { leaderElection }),
+  })
+  const followers = addControllers(manager, options)
+  const stopFollowing = (): void => {
+    for (const each of followers) each.stopAll()
+  }
+  signal.addEventListener('abort', stopFollowing, { once: true })
+  try {
+    await manager.start(signal)
+  } finally {
+    stopFollowing()
+  }
+}
+
+function addControllers(manager: Manager, options: OperatorOptions): ProgressFollowers[] {
+  const caches = createCaches(manager, options.namespaces)
+  const metrics = new RunMetrics(manager.metrics.registry)
+  const add = <R extends Run>(resource: Resource<R>, kind: R['kind'], runs: Informers<R>) => {
+    const followers = createFollowers(manager, options.log, (key) => controller.queue.add(key))
+    const reconciler = new RunReconciler({
+      cache: createCachedReader(caches, runs),
+      live: createLiveReader(manager.client, resource),
+      writer: createRunWriter(manager.client, options.job),
+      followers,
+      record: (run, { type, reason, message }) => manager.recorder.event(run, type, reason, message),
+      metrics,
+      clock: systemClock,
+    })
+    const controller: Controller = manager.controller({
+      name: resource.plural,
+      workers: options.workers ?? WORKERS,
+      reconcile: (key, context) => reconciler.reconcile(key, context),
+    })
+    for (const informer of runs) controller.watch(informer)
+    for (const informer of caches.jobs) controller.watch(informer, mapToController(kind, GROUP))
+    for (const informer of caches.pods) controller.watch(informer, mapPodToRun(RUN_LABELS[kind]))
+    return { controller, followers }
+  }
+  const dumps = add(DUMPS, 'PGPackDump', caches.dumps)
+  const restores = add(RESTORES, 'PGPackRestore', caches.restores)
+  for (const informer of caches.dumps) restores.controller.watch(informer, mapDumpToRestores(caches.restores))
+  return [dumps.followers, restores.followers]
+}
+
+function createFollowers(manager: Manager, log: Logger, moved: (key: string) => void): ProgressFollowers {
+  return new ProgressFollowers({
+    logs: (pod, signal) =>
+      // The newest line tells all: a stream opened late, or again, needs none of the older ones.
+      manager.client.logs(pod, { container: ENGINE_CONTAINER, follow: true, tailLines: 20, signal }),
+    clock: systemClock,
+    log,
+    moved,
+  })
+}

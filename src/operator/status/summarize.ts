@@ -1,0 +1,92 @@
+import type { AttemptFailure, Phase, ProgressStatus, RunStatus } from '../../api/v1alpha1/status.ts'
+import type { RunResult } from '../../run/result.ts'
+import { formatTime, isFinal, type Statement, setCondition } from './conditions.ts'
+import { finishedProgress, formatBytes, toCount } from './progress.ts'
+import type { Reason } from './reasons.ts'
+
+export type SuccessResult = Extract<RunResult, { outcome: 'Succeeded' }>
+
+/** Where a run stands: what was decided, before it is spelled in conditions. */
+export type RunState =
+  | { readonly phase: 'Pending' | 'Running' | 'Suspended'; readonly reason: Reason; readonly message: string }
+  | { readonly phase: 'Succeeded'; readonly result: SuccessResult }
+  | { readonly phase: 'Failed'; readonly reason: Reason; readonly message: string }
+
+/** What was observed beside the state. What is left out stays as it was. */
+export interface RunFacts {
+  readonly jobName?: string
+  readonly attempts?: number
+  readonly attempt?: string
+  readonly lastFailure?: AttemptFailure
+  /** RFC 3339. */
+  readonly startTime?: string
+  readonly progress?: ProgressStatus
+}
+
+export interface Visit {
+  readonly now: Date
+  readonly generation: number | undefined
+}
+
+/** A condition's message has 32768 characters; nobody reads more than this. */
+const MAX_MESSAGE = 2048
+
+/**
+ * The one place where conditions are set: a run's next status from its last one. A final status is returned as it is
+ * (the same object), whatever the arguments say.
+ */
+export function summarize(before: RunStatus | undefined, state: RunState, facts: RunFacts, visit: Visit): RunStatus {
+  if (before !== undefined && isFinal(before)) return before
+  const { succeeded, reconciling, stalled } = statements(state)
+  let conditions = before?.conditions ?? []
+  conditions = setCondition(conditions, 'Succeeded', succeeded, visit)
+  conditions = setCondition(conditions, 'Reconciling', reconciling, visit)
+  conditions = setCondition(conditions, 'Stalled', stalled, visit)
+  return {
+    ...before,
+    ...facts,
+    conditions,
+    ...(visit.generation === undefined ? {} : { observedGeneration: visit.generation }),
+    phase: state.phase satisfies Phase,
+    ...outcome(state, visit.now),
+  }
+}
+
+function statements(state: RunState): Record<'succeeded' | 'reconciling' | 'stalled', Statement> {
+  const reason: Reason = state.phase === 'Succeeded' ? 'Succeeded' : state.reason
+  const message = truncate(state.phase === 'Succeeded' ? describeSuccess(state.result) : state.message, MAX_MESSAGE)
+  const say = (status: Statement['status']): Statement => ({ status, reason, message })
+  if (state.phase === 'Succeeded') return { succeeded: say('True'), reconciling: say('False'), stalled: say('False') }
+  if (state.phase === 'Failed') return { succeeded: say('False'), reconciling: say('False'), stalled: say('True') }
+  return { succeeded: say('Unknown'), reconciling: say('True'), stalled: say('False') }
+}
+
+function outcome(state: RunState, now: Date): Partial<RunStatus> {
+  if (state.phase === 'Failed') return { completionTime: formatTime(now) }
+  if (state.phase !== 'Succeeded') return {}
+  const { artifact, totals } = state.result
+  return {
+    completionTime: formatTime(now),
+    progress: finishedProgress(totals),
+    artifact: {
+      path: artifact.path,
+      manifestSHA256: artifact.manifestSHA256,
+      objects: totals.objects,
+      rows: toCount(totals.rows),
+      bytes: toCount(totals.bytes),
+      storedBytes: toCount(totals.storedBytes),
+    },
+  }
+}
+
+/** `5000000 rows, 1.2 GiB (310 MiB stored) in 14.2 s`: the message of the condition and of the Event. */
+export function describeSuccess({ totals, seconds }: SuccessResult): string {
+  const bytes = formatBytes(toCount(totals.bytes))
+  const stored = formatBytes(toCount(totals.storedBytes))
+  return `${totals.rows} rows, ${bytes} (${stored} stored) in ${Math.round(seconds * 10) / 10} s`
+}
+
+/** The text, cut to a number of characters with a mark at its end. */
+export function truncate(text: string, maxLength: number): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`
+}

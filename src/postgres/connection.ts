@@ -1,0 +1,307 @@
+import pg from 'pg'
+import { PgpackError } from '../errors.ts'
+import { type Logger, silentLogger } from '../log.ts'
+import { type BackendKey, sendCancelRequest } from './cancel.ts'
+import { describeConnection } from './describe.ts'
+import { postgresError, sqlState } from './errors.ts'
+import { DESCRIBE_SERVER, rowTypes, SET_UP_SESSION, type ServerInfo } from './session.ts'
+import type { ConnectionConfig } from './types.ts'
+import { guarded, openPlain, openWire, type Wire } from './wire.ts'
+
+export interface ConnectOptions {
+  /** Bounds the session's whole life: when it fires, whatever runs is cancelled and nothing new is begun. */
+  readonly signal?: AbortSignal
+  /** What pg_stat_activity shows. */
+  readonly applicationName?: string
+  readonly log?: Logger
+}
+
+export interface RunOptions {
+  /** Cancels this one command; the session stays usable when the backend answers in time. */
+  readonly signal?: AbortSignal
+}
+
+/** How `run` is told of the outside's wishes. */
+export interface CommandOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Called before the backend is cancelled: what the command itself does so that the backend can notice. */
+  readonly onAbort?: () => void
+}
+
+/** By pg's names of the protocol's messages: `copyInResponse`, `noData`. */
+export type MessageListeners = Readonly<Record<string, (message: unknown) => void>>
+
+const CONNECT_TIMEOUT_SECONDS = 15
+/** How long a backend may take to answer a CancelRequest, or to say goodbye, before its socket is destroyed. */
+const GRACE_MS = 5000
+const ACTION_LENGTH = 120
+
+/**
+ * Opens a session: TCP, TLS, authentication and pg_dump's settings, within `connectTimeoutSeconds`.
+ * @throws PgpackError POSTGRES_UNREACHABLE, POSTGRES_TLS, POSTGRES_AUTHENTICATION, POSTGRES_NO_DATABASE,
+ *   POSTGRES_BUSY, CANCELLED, CONFIG_INVALID
+ */
+export async function connect(config: ConnectionConfig, options: ConnectOptions = {}): Promise<PostgresConnection> {
+  const seconds = config.connectTimeoutSeconds ?? CONNECT_TIMEOUT_SECONDS
+  const timeout = AbortSignal.timeout(seconds * 1000)
+  const signal = AbortSignal.any([timeout, ...(options.signal === undefined ? [] : [options.signal])])
+  const action = `cannot connect to ${describeConnection(config)}`
+  try {
+    return await openSession(config, options, signal)
+  } catch (error) {
+    const cancelled = options.signal?.aborted === true
+    if (timeout.aborted && !cancelled) {
+      throw new PgpackError('POSTGRES_UNREACHABLE', `${action}: no session within ${seconds} s`, { cause: error })
+    }
+    if (error instanceof PgpackError && !cancelled) {
+      const { code, message, retryable, details } = error
+      throw new PgpackError(code, `${action}: ${message}`, { ...details, retryable, cause: error })
+    }
+    throw postgresError(error, { action, connecting: true, cancelled })
+  }
+}
+
+async function openSession(config: ConnectionConfig, options: ConnectOptions, signal: AbortSignal) {
+  const wire = await openWire(config, signal)
+  try {
+    return await logIn(wire, config, options, signal)
+  } catch (error) {
+    // No pg_hba.conf entry for TLS: libpq's `prefer` then goes without.
+    const refused = config.tls.mode === 'Prefer' && wire.encrypted && sqlState(error) === '28000'
+    if (!refused) throw error
+    return logIn(await openPlain(config, signal), config, options, signal)
+  }
+}
+
+function logIn(wire: Wire, config: ConnectionConfig, options: ConnectOptions, signal: AbortSignal) {
+  return guarded(wire.socket, signal, async () => {
+    const client = clientOver(wire, config, options.applicationName ?? 'pgpack')
+    let key: BackendKey | undefined
+    client.connection.on('backendKeyData', ({ processID, secretKey }: BackendKey) => {
+      key = { processID, secretKey }
+    })
+    // An idle session that breaks has no query to tell; `Wire.failure` and the next query do.
+    client.on('error', (error) => {
+      wire.failure ??= error
+    })
+    await client.connect()
+    await client.query(SET_UP_SESSION)
+    const { rows } = await client.query<ServerInfo>(DESCRIBE_SERVER)
+    const [server] = rows
+    if (server === undefined || key === undefined) {
+      throw new PgpackError('POSTGRES_PROTOCOL', 'the server did not say what it is')
+    }
+    return new PostgresConnection(client, wire, config, { server, key, ...options })
+  })
+}
+
+/** pg's Client over a connection that is already open; of its own accord it would connect and start TLS itself. */
+function clientOver(wire: Wire, config: ConnectionConfig, applicationName: string): pg.Client {
+  const { socket } = wire
+  Object.defineProperty(socket, 'connect', {
+    value: () => {
+      queueMicrotask(() => socket.emit('connect'))
+      return socket
+    },
+  })
+  return new pg.Client({
+    host: config.host,
+    port: config.port,
+    database: config.database,
+    user: config.user,
+    // As a function, for with an absent password pg would look into the environment and ~/.pgpass.
+    password: () => config.password ?? '',
+    ssl: false,
+    sslnegotiation: 'postgres',
+    application_name: applicationName,
+    types: rowTypes,
+    stream: () => socket,
+  })
+}
+
+interface SessionFacts extends ConnectOptions {
+  readonly server: ServerInfo
+  readonly key: BackendKey
+}
+
+/** One session with a PostgreSQL or Greenplum server. One command at a time; a second one waits for the first. */
+export class PostgresConnection implements ServerInfo {
+  /** `host:port/database`, for messages. */
+  readonly name: string
+  readonly versionNumber: number
+  readonly version: string
+  readonly flavour: ServerInfo['flavour']
+  readonly inRecovery: boolean
+  readonly encoding: string
+  /** The backend's process id, as pg_stat_activity has it. */
+  readonly processId: number
+  readonly wire: Wire
+  readonly #client: pg.Client
+  readonly #config: ConnectionConfig
+  readonly #key: BackendKey
+  readonly #signal: AbortSignal | undefined
+  readonly #log: Logger
+  #busy = false
+  /** Settles when the last command that was asked for is done. */
+  #last: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(client: pg.Client, wire: Wire, config: ConnectionConfig, facts: SessionFacts) {
+    const { server, key, signal, log } = facts
+    this.name = describeConnection(config)
+    this.versionNumber = server.versionNumber
+    this.version = server.version
+    this.flavour = server.flavour
+    this.inRecovery = server.inRecovery
+    this.encoding = server.encoding
+    this.processId = key.processID
+    this.wire = wire
+    this.#client = client
+    this.#config = config
+    this.#key = key
+    this.#signal = signal
+    this.#log = log ?? silentLogger
+    client.connection.on('readyForQuery', () => {
+      this.#busy = false
+    })
+    client.connection.on('end', () => {
+      this.#closed = true
+    })
+  }
+
+  /** Whether the session is over, by `close` or because the connection broke. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Runs one statement with parameters, or several without; resolves with the rows (of the last). Values come as
+   * `rowTypes` says: int8, numeric and dates as text.
+   * @throws PgpackError, CANCELLED when the signal fired
+   */
+  async query<R extends object>(sql: string, params?: readonly unknown[], options: RunOptions = {}): Promise<R[]> {
+    const result: unknown = await this.run(sql, options, () => this.#client.query(sql, params && [...params]))
+    const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryResult<R>
+    return last.rows
+  }
+
+  /**
+   * Runs a command of pg's when the one before is done, and cancels it when a signal fires. Settles only when the backend
+   * is ready for the next command or the session is over.
+   * @param sql for messages only.
+   * @throws PgpackError, CANCELLED when a signal fired and the command did not end well all the same
+   */
+  async run<T>(sql: string, { signal, onAbort }: CommandOptions, command: () => Promise<T>): Promise<T> {
+    const action = `${this.name}: ${shorten(sql)}`
+    const either = AbortSignal.any([this.#signal, signal].filter((one) => one !== undefined))
+    const before = this.#last
+    const { promise, resolve: done } = Promise.withResolvers<void>()
+    this.#last = promise
+    await before
+    const abandoning: Promise<void>[] = []
+    const abort = () => {
+      onAbort?.()
+      abandoning.push(this.abandon())
+    }
+    try {
+      if (either.aborted) throw new PgpackError('CANCELLED', `${action}: cancelled`, { cause: either.reason })
+      this.#throwIfBroken(action)
+      either.addEventListener('abort', abort, { once: true })
+      this.#busy = true
+      return await command()
+    } catch (error) {
+      throw postgresError(error, { action, cancelled: abandoning.length > 0 })
+    } finally {
+      either.removeEventListener('abort', abort)
+      // A CancelRequest still on its way would hit the next command.
+      await Promise.all([this.idle(), ...abandoning])
+      done()
+    }
+  }
+
+  #throwIfBroken(action: string): void {
+    if (!this.#closed) return
+    const cause = this.wire.failure
+    const message = `${action}: the connection is closed${cause === undefined ? '' : `: ${cause.message}`}`
+    throw new PgpackError('POSTGRES_CONNECTION_LOST', message, { cause })
+  }
+
+  /**
+   * Hands a command to pg's Client, which calls it back as the server answers, and awaits its end.
+   * @param listeners for messages that pg's Client does not pass on.
+   */
+  async submit<T>(command: pg.Submittable, listeners: MessageListeners, end: Promise<T>): Promise<T> {
+    const { connection } = this.#client
+    for (const [name, listener] of Object.entries(listeners)) connection.on(name, listener)
+    try {
+      this.#client.query(command)
+      return await end
+    } finally {
+      for (const [name, listener] of Object.entries(listeners)) connection.off(name, listener)
+    }
+  }
+
+  /** Resolves when the backend waits for the next command, or the connection has ended. */
+  async idle(): Promise<void> {
+    const { connection } = this.#client
+    if (!this.#busy || this.#closed) return
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        connection.off('readyForQuery', done).off('end', done)
+        resolve()
+      }
+      connection.on('readyForQuery', done).on('end', done)
+    })
+  }
+
+  /**
+   * Asks the server to cancel what the backend is doing (CancelRequest, over TLS when the session uses it). It may come
+   * too late; the command's own answer tells.
+   * @throws PgpackError POSTGRES_UNREACHABLE, POSTGRES_TLS
+   */
+  async cancel(): Promise<void> {
+    await sendCancelRequest(this.#config, this.#key, this.wire.encrypted, AbortSignal.timeout(GRACE_MS))
+  }
+
+  /** Cancels what runs and waits until the backend is idle; a backend that does not answer loses its connection. */
+  async abandon(): Promise<void> {
+    const timer = setTimeout(() => this.destroy(), GRACE_MS)
+    try {
+      await this.#tryCancel()
+      await this.idle()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #tryCancel(): Promise<void> {
+    try {
+      await this.cancel()
+    } catch (err) {
+      this.#log.warn({ err, connection: this.name }, 'the query could not be cancelled; the connection is cut')
+      this.destroy()
+    }
+  }
+
+  /** Ends the session, which rolls an open transaction back. A command that still runs is cancelled and cut off. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    if (this.#busy) {
+      await this.#tryCancel()
+      this.destroy()
+    }
+    const timer = setTimeout(() => this.destroy(), GRACE_MS)
+    await this.#client.end()
+    clearTimeout(timer)
+  }
+
+  /** Cuts the connection, without a word to the server; the backend ends when it next reads or writes. */
+  destroy(): void {
+    this.wire.socket.destroy()
+  }
+}
+
+function shorten(sql: string): string {
+  const line = sql.replaceAll(/\s+/g, ' ').trim()
+  return line.length <= ACTION_LENGTH ? line : `${line.slice(0, ACTION_LENGTH)}…`
+}

@@ -1,0 +1,130 @@
+import { PgpackError } from '../errors.ts'
+import type { PostgresConnection } from './connection.ts'
+import { CopyCommand, type CopyOptions, type CopyResponse, copyFail, HEADER_BYTES, MESSAGE } from './copy-command.ts'
+import type { CopyIn } from './types.ts'
+
+/** What may wait in the socket before a writer waits. */
+const MAX_QUEUED_BYTES = 2 * 1024 * 1024
+/** The server takes a message of up to 1 GiB, and needs that much memory for it. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+const COPY_DONE = Buffer.of(MESSAGE.CopyDone, 0, 0, 0, 4)
+
+/**
+ * Starts COPY … FROM STDIN; resolves when the server has agreed. A signal that fires ends the COPY by CopyFail and
+ * CancelRequest, and no row stays.
+ * @throws PgpackError as the server refuses
+ */
+export async function copyIn(connection: PostgresConnection, sql: string, options: CopyOptions = {}): Promise<CopyIn> {
+  const stream = new CopyInStream(connection)
+  await stream.start(sql, options.signal)
+  return stream
+}
+
+type Outcome = { readonly rows: bigint } | { readonly error: unknown }
+
+class CopyInStream implements CopyIn {
+  format: 0 | 1 = 0
+  columnFormats: readonly (0 | 1)[] = []
+  readonly #connection: PostgresConnection
+  readonly #answered = Promise.withResolvers<void>()
+  readonly #settled = Promise.withResolvers<Outcome>()
+  #outcome: Outcome | undefined
+  /** Whether CopyDone or CopyFail has been sent. */
+  #ended = false
+  #wake: (() => void) | undefined
+
+  constructor(connection: PostgresConnection) {
+    this.#connection = connection
+  }
+
+  /** Resolves with CopyInResponse. The command itself goes on; its end is what `#settle` records. */
+  async start(sql: string, signal: AbortSignal | undefined): Promise<void> {
+    const command = new CopyCommand(this.#connection, sql, (response) => this.#respond(response))
+    this.#connection
+      .run(sql, { signal, onAbort: () => this.#sendFail('cancelled') }, () => command.run())
+      .then(
+        (rows) => this.#settle({ rows }),
+        (error: unknown) => this.#settle({ error }),
+      )
+    await this.#answered.promise
+  }
+
+  #respond(response: CopyResponse): void {
+    this.format = response.format
+    this.columnFormats = response.columnFormats
+    this.#answered.resolve()
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#outcome = outcome
+    if ('error' in outcome) this.#answered.reject(outcome.error)
+    this.#settled.resolve(outcome)
+    this.#wakeUp()
+  }
+
+  #wakeUp(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  async write(data: Buffer): Promise<void> {
+    this.#throwIfOver()
+    for (let offset = 0; offset < data.length; offset += MAX_MESSAGE_BYTES) {
+      this.#send(data.subarray(offset, offset + MAX_MESSAGE_BYTES))
+      await this.#room()
+      this.#throwIfOver()
+    }
+  }
+
+  #throwIfOver(): void {
+    if (this.#outcome !== undefined) throw this.#overError(this.#outcome)
+    if (this.#ended) throw new PgpackError('INTERNAL', 'the COPY has been ended already')
+  }
+
+  #overError(outcome: Outcome): unknown {
+    return 'error' in outcome ? outcome.error : new PgpackError('INTERNAL', 'the COPY has been ended already')
+  }
+
+  #send(payload: Buffer): void {
+    const { socket } = this.#connection.wire
+    const header = Buffer.allocUnsafe(HEADER_BYTES)
+    header[0] = MESSAGE.CopyData
+    header.writeInt32BE(payload.length + 4, 1)
+    socket.cork()
+    socket.write(header)
+    socket.write(payload, () => this.#wakeUp())
+    socket.uncork()
+  }
+
+  /** Waits until little is queued in the socket, or the server has put an end to the COPY. */
+  async #room(): Promise<void> {
+    const { socket } = this.#connection.wire
+    while (socket.writableLength > MAX_QUEUED_BYTES && this.#outcome === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  async end(): Promise<bigint> {
+    this.#throwIfOver()
+    this.#ended = true
+    this.#connection.wire.socket.write(COPY_DONE)
+    const outcome = await this.#settled.promise
+    if ('error' in outcome) throw outcome.error
+    return outcome.rows
+  }
+
+  async fail(reason: string): Promise<void> {
+    this.#sendFail(reason)
+    const outcome = await this.#settled.promise
+    // The server's answer to CopyFail is an error that quotes the reason; only a lost session is news.
+    if ('error' in outcome && this.#connection.closed) throw outcome.error
+  }
+
+  #sendFail(reason: string): void {
+    if (this.#ended || this.#outcome !== undefined) return
+    this.#ended = true
+    this.#connection.wire.socket.write(copyFail(reason))
+  }
+}

@@ -1,0 +1,99 @@
+import * as http from 'node:http'
+import * as https from 'node:https'
+import { S3Failure } from './errors.ts'
+import { element } from './s3xml.ts'
+
+/** Longest error answer that is read; what follows is cut off with its connection. */
+const MAX_ERROR_BYTES = 64 * 1024
+
+export interface CallOptions {
+  readonly signal: AbortSignal
+  /** Milliseconds without a byte either way, connecting included. */
+  readonly idleTimeoutMs?: number
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+
+export type Transport = Pick<typeof http, 'request'>
+
+/** What the minio client hands to its transport. */
+type RequestOptions = https.RequestOptions
+
+/**
+ * The transport of one call. It is the only seam of the minio client (8.0.7) where a request can get a signal and
+ * timeouts, and it keeps two of the client's faults away: on 408, 429 and 5xx the client drops the answer unread, which
+ * leaves the socket taken for ever and the S3 code unknown; and it gives up a request body without closing the socket
+ * when the answer comes early. Answers other than 2xx therefore leave here as the request's error, an S3Failure.
+ */
+export function callTransport(secure: boolean, agent: http.Agent, call: Required<CallOptions>): Transport {
+  const start = secure ? https.request : http.request
+  const request = (options: RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
+    const outgoing = start({
+      ...options,
+      agent,
+      signal: call.signal,
+      timeout: call.idleTimeoutMs,
+    })
+    outgoing.on('timeout', () => outgoing.destroy(timeoutError('nothing was heard for too long')))
+    limitConnecting(outgoing)
+    outgoing.on('response', (response) => {
+      const status = response.statusCode ?? 0
+      if (status >= 200 && status < 300) return onResponse(response)
+      void readFailure(response).then((failure) => {
+        outgoing.emit('error', failure)
+        // The rest of a body that nobody wants must not hold the connection.
+        if (!outgoing.writableFinished) outgoing.destroy()
+      })
+    })
+    return outgoing
+  }
+  return { request: request as typeof http.request }
+}
+
+/** A host that drops SYNs is noticed sooner than one that works long on an answer. */
+function limitConnecting(outgoing: http.ClientRequest): void {
+  outgoing.once('socket', (socket) => {
+    if (!socket.connecting) return
+    const timer = setTimeout(() => outgoing.destroy(timeoutError('the connection was not taken')), CONNECT_TIMEOUT_MS)
+    socket.once('connect', () => clearTimeout(timer))
+    socket.once('close', () => clearTimeout(timer))
+  })
+}
+
+function timeoutError(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ETIMEDOUT' })
+}
+
+/** Never rejects: an answer that is cut still has its status. */
+async function readFailure(response: http.IncomingMessage): Promise<S3Failure> {
+  const xml = await readText(response, MAX_ERROR_BYTES).catch((error: Error) => `<Message>${error.message}</Message>`)
+  return parseFailure(xml, response.statusCode ?? 0, response.headers)
+}
+
+/** An error document (S3 API, "REST error responses"); after HEAD there is none, and MinIO's header has the code. */
+export function parseFailure(xml: string, status: number, headers: http.IncomingHttpHeaders = {}): S3Failure {
+  const code = element(xml, 'Code') ?? header(headers, 'x-minio-error-code') ?? ''
+  const region = element(xml, 'Region') ?? header(headers, 'x-amz-bucket-region')
+  const retryAfter = Number(header(headers, 'retry-after'))
+  return new S3Failure(status, code, element(xml, 'Message') ?? '', {
+    ...(region === undefined ? {} : { region }),
+    ...(retryAfter > 0 ? { retryAfterMs: retryAfter * 1000 } : {}),
+  })
+}
+
+function header(headers: http.IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  return Array.isArray(value) ? value[0] : value
+}
+
+/** A whole answer of at most `limit` bytes. */
+export async function readText(response: http.IncomingMessage, limit: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > limit) break
+  }
+  return Buffer.concat(chunks).toString()
+}

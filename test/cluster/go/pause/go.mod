@@ -1,0 +1,3 @@
+module pgpack.io/test/cluster/pause
+
+go 1.24.0

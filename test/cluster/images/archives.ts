@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import { cached, digest, digestFiles } from '../cache.ts'
+import { step } from '../progress.ts'
+import { ensureTools } from '../tools.ts'
+import { ensureDebianImage } from './base.ts'
+import { archiveImage, type Composition, compose } from './buildah.ts'
+import { postgresPackage } from './installed.ts'
+
+/** An image that a cluster without a registry is handed as a file. */
+export interface ImageArchive {
+  readonly reference: string
+  readonly archive: string
+}
+
+/** The image of the process that holds a pod's namespaces open. */
+export async function pauseImage(): Promise<ImageArchive> {
+  const { pause } = await ensureTools(['pause'])
+  return archived('pause', digest(pause), async () => ({
+    copy: [{ source: pause, destination: '/pause' }],
+    config: ['--entrypoint', '["/pause"]', '--user', '65532:65532'],
+  }))
+}
+
+/** MinIO's server; its arguments are the public image's. */
+export async function minioImage(): Promise<ImageArchive> {
+  const { minio } = await ensureTools(['minio'])
+  return archived('minio', digest(minio), async () => ({
+    copy: [{ source: minio, destination: '/usr/bin/minio' }],
+    config: ['--entrypoint', '["/usr/bin/minio"]'],
+  }))
+}
+
+/** PostgreSQL from the npm package that the tests use; its environment variables are the public image's. */
+export async function postgresImage(): Promise<ImageArchive> {
+  const { directory, version } = await postgresPackage()
+  const entrypoint = join(import.meta.dirname, 'postgres-entrypoint.sh')
+  const tag = digest(version, await digestFiles([entrypoint]))
+  return archived('postgres', tag, async () => ({
+    from: await ensureDebianImage(),
+    copy: [
+      { source: join(directory, 'native'), destination: '/usr/local/pgsql' },
+      { source: entrypoint, destination: '/usr/local/bin/docker-entrypoint.sh' },
+    ],
+    // initdb wants a name for the user it runs as.
+    run: ['useradd', '--uid', '999', '--user-group', '--home-dir', '/var/lib/postgresql', 'postgres'],
+    config: ['--entrypoint', '["/usr/local/bin/docker-entrypoint.sh"]', '--user', '999:999'],
+  }))
+}
+
+function archived(name: string, tag: string, composition: () => Promise<Composition>): Promise<ImageArchive> {
+  const reference = `localhost/pgpack/${name}:${tag}`
+  return archivedAs(reference, `composing ${reference}`, '10 s', async (log) =>
+    compose(reference, await composition(), log),
+  )
+}
+
+/** An image's archive in the cache; `build` puts the image into buildah's store where there is no archive yet. */
+export async function archivedAs(
+  reference: string,
+  what: string,
+  usually: string,
+  build: (log: string) => Promise<void>,
+): Promise<ImageArchive> {
+  const fileName = `${reference.replaceAll(/[^a-z0-9.]+/g, '-')}.tar`
+  const archive = await cached(join('images', fileName), (path) =>
+    step(what, usually, async (log) => {
+      await build(log)
+      await archiveImage(reference, path, log)
+    }),
+  )
+  return { reference, archive }
+}

@@ -1,0 +1,91 @@
+import { beforeEach, describe, expect, it } from '@jest/globals'
+import pg from 'pg'
+import { dump } from '../../../src/engine/dump.ts'
+import { restore } from '../../../src/engine/restore.ts'
+import { FilesystemStore } from '../../../src/storage/filesystem.ts'
+import { readManifest } from '../../../src/storage/manifest.ts'
+import { testContext, useFolder } from '../../support/engine.ts'
+import { usePostgres } from '../../support/postgres.ts'
+
+const ROWS = 3000
+/** Each update of all rows is one transaction, so a moment of the table has one generation and all rows. */
+const postgres = usePostgres({
+  setup: `
+    CREATE TABLE generations (id int PRIMARY KEY, generation int NOT NULL, filler text);
+    INSERT INTO generations SELECT i, 0, repeat('x', 200) FROM generate_series(1, ${ROWS}) i;
+    CREATE TABLE twin (LIKE generations);
+    INSERT INTO twin SELECT * FROM generations;
+    CREATE TABLE copy_1 (LIKE generations); CREATE TABLE copy_2 (LIKE generations);`,
+})
+const folder = useFolder()
+
+/** A session that writes without a pause, until it is told to stop. Resolves with how often it wrote. */
+function startWriter(): { stop: () => Promise<number> } {
+  let stopped = false
+  const write = async () => {
+    const client = new pg.Client({ connectionString: postgres.database.dsn })
+    await client.connect()
+    let writes = 0
+    try {
+      while (!stopped) {
+        await client.query('BEGIN')
+        await client.query('UPDATE generations SET generation = generation + 1')
+        await client.query('UPDATE twin SET generation = generation + 1')
+        await client.query('COMMIT')
+        writes += 1
+      }
+    } finally {
+      await client.end()
+    }
+    return writes
+  }
+  const done = write()
+  return {
+    stop: () => {
+      stopped = true
+      return done
+    },
+  }
+}
+
+describe('a dump while another session writes', () => {
+  let store: FilesystemStore
+  beforeEach(() => {
+    store = new FilesystemStore(folder.path)
+  })
+
+  it.each([1, 4])('is of one moment over all tables and blocks, by %s connections', async (connections) => {
+    const source = postgres.database.config
+    const objects = ['generations', 'twin'].map((name) => ({ table: { schema: 'public', name } }))
+    const writer = startWriter()
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      await dump(
+        { source, objects, connections, compression: { method: 'None' }, store, path: `run/${attempt}` },
+        testContext(),
+      )
+    }
+    expect(await writer.stop()).toBeGreaterThan(4)
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      const to = [
+        { from: 'public.generations', to: { schema: 'public', name: 'copy_1' } },
+        { from: 'public.twin', to: { schema: 'public', name: 'copy_2' } },
+      ]
+      await restore({ store, path: `run/${attempt}`, target: source, mode: 'Truncate', objects: to }, testContext())
+      const moments = await postgres.database.query(
+        'SELECT generation, count(*)::int AS rows, count(DISTINCT id)::int AS ids FROM (TABLE copy_1 UNION ALL TABLE copy_2) t GROUP BY 1',
+      )
+      expect(moments).toEqual([{ generation: expect.any(Number), rows: 2 * ROWS, ids: ROWS }])
+    }
+  })
+
+  it('names its snapshot in the manifest when several connections share it', async () => {
+    const source = postgres.database.config
+    const objects = [{ table: { schema: 'public', name: 'twin' } }]
+    const { artifact } = await dump(
+      { source, objects, connections: 2, compression: { method: 'None' }, store, path: 'run' },
+      testContext(),
+    )
+    const { manifest } = await readManifest(store, artifact.path, new AbortController().signal)
+    expect(manifest.snapshot).toMatch(/^[0-9A-F]+-[0-9A-F]+-\d+$/)
+  })
+})

@@ -1,0 +1,200 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
+import { systemClock } from '../../../../src/operator/manager/clock.ts'
+import {
+  createListWatch,
+  Informer,
+  type InformerOptions,
+  type ListWatch,
+} from '../../../../src/operator/manager/informer.ts'
+import type { InformerRestart } from '../../../../src/operator/manager/metrics.ts'
+import { RestClient } from '../../../../src/operator/manager/rest.ts'
+import { waitFor } from '../../../cluster/processes.ts'
+import type { TCPProxy } from '../../../support/faultproxy.ts'
+import { RecordingLog } from '../../../unit/operator/manager/recordinglog.ts'
+import { startTestPlane, type TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
+
+let cluster: TestPlane
+let namespace: string
+/** What the informer talks through, so that it can be cut without hurting the test's own requests. */
+let proxy: TCPProxy
+let rest: RestClient
+let source: ListWatch<Widget>
+let events: string[]
+let restarts: InformerRestart[]
+let lists: number
+let log: RecordingLog
+let stopping: AbortController
+let running: Promise<void> | undefined
+
+beforeAll(async () => {
+  cluster = await startTestPlane()
+}, 120_000)
+
+afterAll(async () => {
+  await cluster.stop()
+}, 30_000)
+
+beforeEach(async () => {
+  namespace = await cluster.namespace()
+  const proxied = await cluster.proxied()
+  proxy = proxied.proxy
+  rest = new RestClient({ access: proxied.access })
+  source = createListWatch(new KubernetesClient(rest), WIDGETS, { namespace })
+  events = []
+  restarts = []
+  lists = 0
+  log = new RecordingLog()
+  stopping = new AbortController()
+})
+
+afterEach(async () => {
+  stopping.abort(new Error('the test is over'))
+  await running
+  rest.close()
+})
+
+async function start(options: Partial<InformerOptions<Widget>> = {}): Promise<Informer<Widget>> {
+  const metrics = { listed: () => void lists++, restarted: (reason: InformerRestart) => void restarts.push(reason) }
+  const informer = new Informer<Widget>({ name: 'widgets', source, clock: systemClock, log, metrics, ...options })
+  informer.addHandler(({ type, object }) => events.push(`${type} ${object.metadata?.name} ${object.spec?.size}`))
+  running = informer.run(stopping.signal)
+  await informer.waitForSync(AbortSignal.timeout(20_000))
+  return informer
+}
+
+function create(name: string): Promise<Widget> {
+  return cluster.client.create(WIDGETS, widget({ namespace, name }))
+}
+
+function resize(name: string, size: number): Promise<Widget> {
+  return cluster.client.patch(WIDGETS, { namespace, name }, { spec: { size } })
+}
+
+function seen(...expected: string[]): Promise<true> {
+  return waitFor(
+    expected.join(', '),
+    45_000,
+    async () => expected.every((event) => events.includes(event)) || undefined,
+  )
+}
+
+describe('Informer on a real API server', () => {
+  it('sees what is there, additions, changes and deletions', async () => {
+    await create('before')
+    const informer = await start()
+    expect(events).toEqual(['add before 1'])
+    await create('after')
+    await resize('before', 5)
+    await cluster.client.delete(WIDGETS, { namespace, name: 'after' })
+    await seen('add after 1', 'update before 5', 'delete after 1')
+    expect(informer.store.get(`${namespace}/before`)).toMatchObject({ kind: 'Widget', spec: { size: 5 } })
+    expect(informer.store.get(`${namespace}/before`)?.metadata?.managedFields).toBeUndefined()
+    expect(informer.store.size).toBe(1)
+    expect(lists).toBe(1)
+  })
+
+  it('reads more objects than a page holds', async () => {
+    await Promise.all(Array.from({ length: 25 }, (_, i) => create(`w${i}`)))
+    const informer = await start({ pageSize: 10 })
+    expect(informer.store.size).toBe(25)
+  })
+
+  it('goes on after its connection was cut, without a new list', async () => {
+    await create('a')
+    await start()
+    proxy.cutAll()
+    await resize('a', 2)
+    await seen('update a 2')
+    expect(restarts).toContain('failed')
+    expect(lists).toBe(1)
+  })
+
+  it('finds out what happened while the API server could not be reached', async () => {
+    await create('stays')
+    await create('goes')
+    const informer = await start()
+    proxy.use(() => ({ refuse: true }))
+    proxy.cutAll()
+    await cluster.client.delete(WIDGETS, { namespace, name: 'goes' })
+    await resize('stays', 7)
+    await create('comes')
+    await waitFor('several failures', 20_000, async () => restarts.length >= 3 || undefined)
+    expect(informer.store.size).toBe(2)
+    proxy.use(() => ({}))
+    await seen('update stays 7', 'add comes 1', 'delete goes 1')
+    expect(
+      informer.store
+        .list()
+        .map((item) => item.metadata?.name)
+        .sort(),
+    ).toEqual(['comes', 'stays'])
+  })
+
+  it('notices a watch that is stuck: open, and silent without even a bookmark', async () => {
+    await create('a')
+    // The answer's head and the TLS handshake pass; then nothing, and nobody is told
+    const informer = await start({ idleTimeoutMs: 2_000 })
+    proxy.use(() => ({ down: { stallAfter: 0 } }))
+    await waitFor('idle', 20_000, async () => restarts.includes('idle') || undefined)
+    proxy.use(() => ({}))
+    await resize('a', 3)
+    await seen('update a 3')
+    expect(informer.check()).toBeUndefined()
+  })
+
+  it('survives an API server that is stopped (SIGSTOP) and goes on', async () => {
+    await create('a')
+    await start({ idleTimeoutMs: 2_000 })
+    cluster.plane.pause()
+    try {
+      await waitFor('idle', 20_000, async () => restarts.includes('idle') || undefined)
+    } finally {
+      cluster.plane.resume()
+    }
+    await waitFor('the API server answers', 20_000, () => resize('a', 4))
+    await seen('update a 4')
+  }, 90_000)
+
+  it('lists again when its version is gone, and tells what it missed', async () => {
+    await create('a')
+    await create('b')
+    // The watch begins at a version before everything the server remembers
+    let first = true
+    const outdated: ListWatch<Widget> = {
+      async list(page) {
+        const list = await source.list(page)
+        if (!first) return list
+        first = false
+        await cluster.client.delete(WIDGETS, { namespace, name: 'b' })
+        return { ...list, resourceVersion: '1' }
+      },
+      watch: (from) => source.watch(from),
+    }
+    await start({ source: outdated })
+    await seen('delete b 1')
+    expect(restarts[0]).toBe('expired')
+    expect(lists).toBe(2)
+  })
+
+  it('gets bookmarks, so that it can go on after a long quiet time', async () => {
+    await start()
+    const stop = new AbortController()
+    // The server sends one before it ends a watch
+    const from = { resourceVersion: '0', timeoutSeconds: 3, signal: stop.signal }
+    const types: string[] = []
+    for await (const event of source.watch(from)) types.push(event.type)
+    expect(types).toContain('BOOKMARK')
+  })
+
+  it('survives an API server that is killed and starts again', async () => {
+    await create('a')
+    await create('b')
+    const informer = await start()
+    await cluster.restart()
+    await cluster.client.delete(WIDGETS, { namespace, name: 'b' })
+    await resize('a', 9)
+    await seen('update a 9', 'delete b 1')
+    expect(informer.store.size).toBe(1)
+  }, 120_000)
+})

