@@ -2,6 +2,9 @@ import type { Config } from 'jest'
 
 const config: Config = {
   testEnvironment: 'node',
+  // Deadlines that tell a hang from a busy machine; a test that waits for less says so itself.
+  testTimeout: 60_000,
+  maxWorkers: 2,
   testMatch: ['<rootDir>/test/{unit,integration,e2e}/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

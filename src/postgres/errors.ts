@@ -63,7 +63,8 @@ export function postgresError(error: unknown, context: PostgresErrorContext): Pg
   const text = state === undefined ? clientMessage(error) : serverMessage(error as ServerError, state)
   const status = state ?? errorCode(error)
   return new PgpackError(code, `${context.action}: ${context.cancelled ? 'cancelled' : text}`, {
-    cause: error,
+    // The original quotes the values that are left out above, and a logger would print them.
+    ...(isAboutData(state) ? {} : { cause: error }),
     ...(status === undefined ? {} : { status }),
     ...(retryable === undefined ? {} : { retryable }),
   })
@@ -107,7 +108,7 @@ function clientMessage(error: unknown): string {
 }
 
 function serverMessage(error: ServerError, state: string): string {
-  const aboutData = state.startsWith('22') || state.startsWith('23')
+  const aboutData = isAboutData(state)
   const parts = [aboutData ? withoutValues(error.message) : error.message]
   const place = copyPlace(error.where)
   if (place !== undefined) parts.push(`at ${place}`)
@@ -116,6 +117,11 @@ function serverMessage(error: ServerError, state: string): string {
   else if (error.detail) parts.push(error.detail)
   if (error.hint) parts.push(`hint: ${error.hint}`)
   return `${parts.join('; ')} (SQLSTATE ${state})`
+}
+
+/** Classes 22 (data exception) and 23 (integrity constraint violation). */
+function isAboutData(state: string | undefined): boolean {
+  return /^2[23]/.test(state ?? '')
 }
 
 function* namesOf({ schema, table, column, constraint }: ServerError): Generator<string> {

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { Budget } from './budget.ts'
 import { S3Failure, storeError } from './errors.ts'
 import { checkKey } from './keys.ts'
-import { contentMD5, S3Client, type S3Dependencies, type S3Options } from './s3client.ts'
-import { BYTES_IN_FLIGHT, PARTS_IN_FLIGHT } from './s3parts.ts'
+import { bodyOf, contentMD5, S3Client, type S3Dependencies, type S3Options } from './s3client.ts'
+import { BYTES_IN_FLIGHT, PARTS_IN_FLIGHT, PartBuffers } from './s3parts.ts'
 import { readObject } from './s3read.ts'
 import { S3Upload } from './s3upload.ts'
 import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
@@ -22,6 +21,7 @@ export class S3Store implements ObjectStore {
   readonly #bucket: string
   readonly #prefix: string
   readonly #budget = new Budget(PARTS_IN_FLIGHT, BYTES_IN_FLIGHT)
+  readonly #buffers = new PartBuffers()
 
   /** @throws PgpackError CONFIG_INVALID when the endpoint or the prefix cannot be used. */
   constructor(options: S3Options, dependencies: S3Dependencies = {}) {
@@ -34,7 +34,7 @@ export class S3Store implements ObjectStore {
   }
 
   upload(key: string, options: UploadOptions): ObjectUpload {
-    return new S3Upload(this.#client, this.#budget, this.#checkKey(key), options)
+    return new S3Upload(this.#client, this.#budget, this.#buffers, this.#checkKey(key), options)
   }
 
   read(key: string, signal: AbortSignal, range?: ByteRange): AsyncIterable<Buffer> {
@@ -90,14 +90,13 @@ export class S3Store implements ObjectStore {
     const objects = keys.map(
       (key) => `<Object><Key>${encodeEntities(this.#prefix + this.#checkKey(key))}</Key></Object>`,
     )
-    const chunk = Buffer.from(`<Delete><Quiet>true</Quiet>${objects.join('')}</Delete>`)
-    const sha256 = createHash('sha256').update(chunk).digest('hex')
+    const data = Buffer.from(`<Delete><Quiet>true</Quiet>${objects.join('')}</Delete>`)
     const xml = await this.#text(`remove ${keys.length} objects`, {
       method: 'POST',
       query: { delete: '' },
       // Asked for by AWS and others for this call alone.
-      headers: { 'content-md5': contentMD5([chunk]), 'content-type': 'application/xml' },
-      body: { chunks: [chunk], size: chunk.length, sha256 },
+      headers: { 'content-md5': contentMD5(data), 'content-type': 'application/xml' },
+      body: bodyOf(data),
       signal,
     })
     const refused = elements(xml, 'Error').filter((entry) => element(entry, 'Code') !== 'NoSuchKey')

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { Readable } from 'node:stream'
 import { Client } from 'minio'
 import { PgpackError } from '../errors.ts'
 import { type Logger, silentLogger } from '../log.ts'
@@ -44,10 +43,9 @@ export interface S3Request extends CallOptions {
   readonly body?: S3Body
 }
 
-/** Chunks that follow one another, never joined; they are kept until the request has been answered. */
+/** What a request sends; it is kept until the request has been answered. */
 export interface S3Body {
-  readonly chunks: readonly Buffer[]
-  readonly size: number
+  readonly data: Buffer
   /** Hexadecimal. */
   readonly sha256: string
 }
@@ -61,7 +59,7 @@ interface Manners {
 /** Answers in XML are at most 1000 entries of about 1.5 KiB. */
 const MAX_XML_BYTES = 16 * 1024 * 1024
 
-const EMPTY_BODY: S3Body = { chunks: [], size: 0, sha256: createHash('sha256').digest('hex') }
+const EMPTY_BODY = bodyOf(Buffer.alloc(0))
 
 /**
  * Requests to one bucket: signed and addressed by the minio client, sent through our own agent, timeouts and retries.
@@ -175,7 +173,7 @@ export class S3Client {
   }
 
   async #send(request: S3Request, manners: Manners): Promise<http.IncomingMessage> {
-    const { chunks, sha256 } = request.body ?? EMPTY_BODY
+    const { data, sha256 } = request.body ?? EMPTY_BODY
     const { method, key, query = {} } = request
     const options = {
       method,
@@ -184,10 +182,8 @@ export class S3Client {
       query: encodeQuery(query),
       headers: requestHeaders(request, manners),
     }
-    const [only, second] = chunks
-    const body = second === undefined ? (only ?? '') : Readable.from(chunks, { objectMode: false })
     const client = this.#client({ idleTimeoutMs: this.#idleTimeoutMs, ...request }, manners.region)
-    return client.makeRequestStreamAsync(options, body, sha256, [200, 204, 206], manners.region)
+    return client.makeRequestStreamAsync(options, data, sha256, [200, 204, 206], manners.region)
   }
 
   /** A client is a few fields and costs far less than the request; one per call gives each its own transport. */
@@ -233,8 +229,8 @@ function requestHeaders({ method, headers, body = EMPTY_BODY }: S3Request, { con
   const hasBody = method === 'PUT' || method === 'POST'
   return {
     ...headers,
-    ...(hasBody ? { 'content-length': String(body.size) } : {}),
-    ...(hasBody && wanted ? { 'content-md5': contentMD5(body.chunks) } : {}),
+    ...(hasBody ? { 'content-length': String(body.data.length) } : {}),
+    ...(hasBody && wanted ? { 'content-md5': contentMD5(body.data) } : {}),
   }
 }
 
@@ -246,8 +242,12 @@ function encodeQuery(query: Readonly<Record<string, string>>): string {
     .join('&')
 }
 
-export function contentMD5(chunks: readonly Buffer[]): string {
-  return chunks.reduce((hash, chunk) => hash.update(chunk), createHash('md5')).digest('base64')
+export function contentMD5(data: Buffer): string {
+  return createHash('md5').update(data).digest('base64')
+}
+
+export function bodyOf(data: Buffer): S3Body {
+  return { data, sha256: createHash('sha256').update(data).digest('hex') }
 }
 
 /** @throws PgpackError CONFIG_INVALID */

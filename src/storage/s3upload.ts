@@ -2,8 +2,8 @@ import { PgpackError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import { isTransient, S3Failure, storeError } from './errors.ts'
 import type { RetryPolicy } from './retry.ts'
-import type { S3Body, S3Client } from './s3client.ts'
-import { MAX_OBJECT_SIZE, MAX_PARTS, Part, partSize, type SealedPart } from './s3parts.ts'
+import { bodyOf, type S3Client } from './s3client.ts'
+import { MAX_OBJECT_SIZE, MAX_PARTS, Part, type PartBuffers, partSize, type SealedPart } from './s3parts.ts'
 import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
 import type { ObjectInfo, ObjectUpload, UploadOptions } from './store.ts'
 
@@ -31,6 +31,7 @@ const LAST_ANSWER_MS = 3_000
 export class S3Upload implements ObjectUpload {
   readonly #client: S3Client
   readonly #budget: Budget
+  readonly #buffers: PartBuffers
   readonly #key: string
   readonly #options: UploadOptions
   readonly #headLength: number
@@ -54,14 +55,15 @@ export class S3Upload implements ObjectUpload {
   #completing: Promise<unknown> = Promise.resolve()
   #cleanup: Promise<PgpackError | undefined> = Promise.resolve(undefined)
 
-  constructor(client: S3Client, budget: Budget, key: string, options: UploadOptions) {
+  constructor(client: S3Client, budget: Budget, buffers: PartBuffers, key: string, options: UploadOptions) {
     this.#client = client
     this.#budget = budget
+    this.#buffers = buffers
     this.#key = key
     this.#options = options
     this.#headLength = options.headLength ?? 0
     this.#size = this.#headLength
-    this.#part = new Part(1, partSize(1, options.sizeHint), this.#headLength)
+    this.#part = this.#newPart(1)
     if (options.signal.aborted) this.#onSignal()
     else options.signal.addEventListener('abort', this.#onSignal, { once: true })
   }
@@ -133,7 +135,7 @@ export class S3Upload implements ObjectUpload {
     this.#error = storeError(error, this.#client.context(`write ${this.#key}`, this.#options.signal))
     this.#options.signal.removeEventListener('abort', this.#onSignal)
     this.#heldBack = undefined
-    this.#part = new Part(1, 0)
+    this.#part = new Part(1, Buffer.alloc(0))
     this.#cut.abort(this.#error)
     this.#cleanup = this.#leaveNothing()
     return this.#error
@@ -148,8 +150,14 @@ export class S3Upload implements ObjectUpload {
       this.#track(this.#uploadId)
     }
     if (part.number === 1 && this.#headLength > 0) this.#heldBack = part
-    else await this.#send(part.seal())
-    this.#part = new Part(part.number + 1, partSize(part.number + 1, this.#options.sizeHint))
+    else await this.#send(part)
+    this.#part = this.#newPart(part.number + 1)
+  }
+
+  #newPart(number: number): Part {
+    const headLength = number === 1 ? this.#headLength : 0
+    const size = Math.max(partSize(number, this.#options.sizeHint), headLength)
+    return new Part(number, this.#buffers.take(size), headLength)
   }
 
   async #create(): Promise<string> {
@@ -172,9 +180,10 @@ export class S3Upload implements ObjectUpload {
   }
 
   /** Resolves when the part is in flight; a failure of its request fails the upload. */
-  async #send(part: SealedPart): Promise<void> {
+  async #send(part: Part, head?: Buffer): Promise<void> {
     const release = await this.#budget.acquire(part.size, this.#cut.signal)
-    this.#track(this.#put(part).finally(release))
+    const sending = this.#put(part.seal(head)).then(() => this.#buffers.give(part.buffer))
+    this.#track(sending.finally(release))
   }
 
   /** Work whose failure fails the upload, and that is waited for before anything is cleaned up. */
@@ -203,12 +212,13 @@ export class S3Upload implements ObjectUpload {
 
   async #putWhole(head: Buffer | undefined): Promise<void> {
     const headers = { 'content-type': 'application/octet-stream' }
-    const body: S3Body = this.#part.seal(head)
+    const body = this.#part.seal(head)
+    const release = await this.#budget.acquire(body.data.length, this.#cut.signal)
     this.#maybeVisible = true
-    const release = await this.#budget.acquire(body.size, this.#cut.signal)
     try {
       const request = { method: 'PUT', key: this.#key, headers, body, signal: this.#late.signal } as const
       await this.#client.text(request, {}, this.#untilCut())
+      this.#buffers.give(this.#part.buffer)
     } catch (error) {
       this.#maybeVisible = isTransient(error) || this.#late.signal.aborted
       throw error
@@ -218,8 +228,8 @@ export class S3Upload implements ObjectUpload {
   }
 
   async #finishParts(head: Buffer | undefined): Promise<void> {
-    if (this.#part.size > 0) await this.#send(this.#part.seal())
-    if (this.#heldBack !== undefined) await this.#send(this.#heldBack.seal(head))
+    if (this.#part.size > 0) await this.#send(this.#part)
+    if (this.#heldBack !== undefined) await this.#send(this.#heldBack, head)
     this.#heldBack = undefined
     await Promise.all(this.#inFlight)
     if (this.#error !== undefined) throw this.#error
@@ -231,7 +241,7 @@ export class S3Upload implements ObjectUpload {
 
   /** CompleteMultipartUpload: the moment from which the object is visible. */
   async #join(uploadId: string): Promise<void> {
-    const body = textBody(completionXml(this.#etags))
+    const body = bodyOf(Buffer.from(completionXml(this.#etags)))
     const signal = this.#late.signal
     const idleTimeoutMs = COMPLETE_TIMEOUT_MS
     let answersLost = false
@@ -314,12 +324,6 @@ export class S3Upload implements ObjectUpload {
     if (outcome.status === 'fulfilled') return
     this.#client.log.warn({ key: this.#key, err: outcome.reason }, 'an unfinished upload may remain in the store')
   }
-}
-
-function textBody(text: string): S3Body {
-  const part = new Part(1, 0)
-  part.push(Buffer.from(text))
-  return part.seal()
 }
 
 function completionXml(etags: ReadonlyMap<number, string>): string {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createAuthority, issue, type KeyPair } from './certificates.ts'
 import { HarnessError } from './errors.ts'
 import { type Access, isApiServerReady, writeKubeconfig } from './kubeconfig.ts'
-import { appendingTo, hasEnded, startBound, stop, tailOf, waitFor } from './processes.ts'
+import { hasEnded, startBound, stop, tailOf, waitFor, withLog } from './processes.ts'
 import { ensureTools } from './tools.ts'
 
 /** An API server and its etcd on loopback: no controllers, no scheduler, no nodes. */
@@ -55,33 +55,18 @@ export async function startControlPlane(): Promise<ControlPlane> {
   }
 }
 
-async function start(tools: Record<'etcd' | 'kube-apiserver', string>): Promise<ControlPlane> {
+type Tools = Record<'etcd' | 'kube-apiserver', string>
+
+/** The two processes and how to reach them. */
+interface Servers {
+  readonly etcd: ChildProcess
+  readonly apiServer: ChildProcess
+  readonly access: Access
+}
+
+async function start(tools: Tools): Promise<ControlPlane> {
   const directory = await mkdtemp(join(tmpdir(), 'pgpack-controlplane-'))
-  const [etcdPort, peerPort, port] = await findFreePorts()
-  const authority = await createAuthority(directory)
-  const [serving, client] = await Promise.all([
-    issue(authority, directory, 'apiserver', { commonName: 'kube-apiserver', addresses: ['127.0.0.1'] }),
-    issue(authority, directory, 'admin', { commonName: 'admin', organization: 'system:masters' }),
-  ])
-  const serviceAccountKey = await createServiceAccountKey(directory)
-  const etcd = startBound(
-    tools.etcd,
-    etcdArguments(directory, etcdPort, peerPort),
-    appendingTo(join(directory, 'etcd.log')),
-  )
-  const apiServer = startBound(
-    tools['kube-apiserver'],
-    [
-      ...apiServerArguments({
-        ...{ etcdPort, bindAddress: '127.0.0.1', port, authority, serving, serviceAccountKey },
-        serviceAddresses: '10.96.0.0/16',
-      }),
-      // No controller makes default service accounts here, and the service range has no network.
-      '--disable-admission-plugins=ServiceAccount',
-      '--endpoint-reconciler-type=none',
-    ],
-    appendingTo(join(directory, 'apiserver.log')),
-  )
+  const { etcd, apiServer, access } = await startServers(tools, directory)
   const end = async (): Promise<void> => {
     apiServer.kill('SIGCONT')
     // An API server drains its watches for a minute; nobody waits for that here.
@@ -89,7 +74,6 @@ async function start(tools: Record<'etcd' | 'kube-apiserver', string>): Promise<
     await stop(etcd, 0)
     await rm(directory, { recursive: true, force: true })
   }
-  const access: Access = { server: `https://127.0.0.1:${port}`, authority, client }
   const kubeconfig = join(directory, 'kubeconfig.yaml')
   try {
     await waitForReady(access, [etcd, apiServer], directory)
@@ -106,13 +90,40 @@ async function start(tools: Record<'etcd' | 'kube-apiserver', string>): Promise<
   }
 }
 
+async function startServers(tools: Tools, directory: string): Promise<Servers> {
+  const [etcdPort, peerPort, port] = await findFreePorts()
+  const authority = await createAuthority(directory)
+  const [serving, client] = await Promise.all([
+    issue(authority, directory, 'apiserver', { commonName: 'kube-apiserver', addresses: ['127.0.0.1'] }),
+    issue(authority, directory, 'admin', { commonName: 'admin', organization: 'system:masters' }),
+  ])
+  const serviceAccountKey = await createServiceAccountKey(directory)
+  const apiServerOptions = { etcdPort, port, authority, serving, serviceAccountKey }
+  const commands = {
+    etcd: etcdArguments(directory, etcdPort, peerPort),
+    'kube-apiserver': [
+      ...apiServerArguments({ ...apiServerOptions, bindAddress: '127.0.0.1', serviceAddresses: '10.96.0.0/16' }),
+      // No controller makes default service accounts here, and the service range has no network.
+      '--disable-admission-plugins=ServiceAccount',
+      '--endpoint-reconciler-type=none',
+    ],
+  }
+  const startServer = (name: keyof Tools): ChildProcess =>
+    withLog(join(directory, `${name}.log`), (stdio) => startBound(tools[name], commands[name], { stdio }))
+  return {
+    etcd: startServer('etcd'),
+    apiServer: startServer('kube-apiserver'),
+    access: { server: `https://127.0.0.1:${port}`, authority, client },
+  }
+}
+
 async function waitForReady(access: Access, processes: readonly ChildProcess[], directory: string): Promise<void> {
   const ready = async (): Promise<boolean | undefined> => {
     if (processes.some(hasEnded)) return false
     return (await isApiServerReady(access)) || undefined
   }
   if (await waitFor(`API server at ${access.server} is ready`, 60_000, ready)) return
-  const logs = ['etcd.log', 'apiserver.log'].map((name) => `${name}:\n${tailOf(join(directory, name))}`)
+  const logs = ['etcd.log', 'kube-apiserver.log'].map((name) => `${name}:\n${tailOf(join(directory, name))}`)
   throw new HarnessError('NOT_READY', `etcd or kube-apiserver ended at once\n${logs.join('\n')}`)
 }
 

@@ -42,7 +42,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const path = (name: string) => joinPath(folder, name)
 const binary = (table: string) => copyOut(fixture.database, `COPY ${table} TO STDOUT (FORMAT binary)`)
-const csv = async (table: string) => (await copyOut(fixture.database, `COPY ${table} TO STDOUT (FORMAT csv)`)).toString()
+const csv = async (table: string) =>
+  (await copyOut(fixture.database, `COPY ${table} TO STDOUT (FORMAT csv)`)).toString()
 
 async function columnsOf(table: string): Promise<PGPackColumn[]> {
   const connection = await connect(fixture.database.config)
@@ -65,7 +66,11 @@ async function ourFile(table: string, compression: CompressionOptions, rowsPerFr
 }
 
 /** A file put together by hand out of frames, with the lengths that belong to them unless others are given. */
-async function assemble(table: string, frames: readonly Buffer[], lengths?: 'stream' | { stored: bigint; raw: bigint }) {
+async function assemble(
+  table: string,
+  frames: readonly Buffer[],
+  lengths?: 'stream' | { stored: bigint; raw: bigint },
+) {
   const packed = await Promise.all(frames.map((frame) => compress(frame, { method: 'Zstd' })))
   const body = Buffer.concat(packed)
   const own = { stored: BigInt(body.length), raw: BigInt(Buffer.concat(frames).length) }
@@ -90,55 +95,81 @@ async function loadByReference(table: string, files: readonly Buffer[]): Promise
 }
 
 describe('dumps by the reference', () => {
-  it('of every type and method are read byte for byte, with the same metadata as ours', async () => {
-    const server = referenceServer(fixture.database)
-    const dumps = TABLES.flatMap((table) => METHODS.map((method) => ({ table, method, path: path(`${table}-${method}`) })))
-    const steps = dumps.map((dump) => ({ do: 'read_dump' as const, server, ...dump, method: REFERENCE_METHODS[dump.method] }))
-    for (const result of await runReference(steps)) resultOf(result)
-    for (const { table, method, path } of dumps) {
-      const reader = await PGPackReader.open(bufferSource(await readFile(path)))
-      expect({ table, columns: reader.columns, method: reader.method }).toEqual({ table, columns: await columnsOf(table), method })
-      expect((await join(reader.body())).equals(await binary(table))).toBe(true)
-    }
-  }, TIMEOUT)
+  it(
+    'of every type and method are read byte for byte, with the same metadata as ours',
+    async () => {
+      const server = referenceServer(fixture.database)
+      const dumps = TABLES.flatMap((table) =>
+        METHODS.map((method) => ({ table, method, path: path(`${table}-${method}`) })),
+      )
+      const steps = dumps.map((dump) => ({
+        do: 'read_dump' as const,
+        server,
+        ...dump,
+        method: REFERENCE_METHODS[dump.method],
+      }))
+      for (const result of await runReference(steps)) resultOf(result)
+      for (const { table, method, path } of dumps) {
+        const reader = await PGPackReader.open(bufferSource(await readFile(path)))
+        expect({ table, columns: reader.columns, method: reader.method }).toEqual({
+          table,
+          columns: await columnsOf(table),
+          method,
+        })
+        expect((await join(reader.body())).equals(await binary(table))).toBe(true)
+      }
+    },
+    TIMEOUT,
+  )
 
-  it('come back the same through our reader', async () => {
-    const server = referenceServer(fixture.database)
-    const file = path('through')
-    resultOf((await runReference([{ do: 'read_dump', server, table: 'all_types', path: file, method: 'LZ4' }]))[0])
-    const raw = await join((await PGPackReader.open(bufferSource(await readFile(file)))).body())
-    await fixture.database.query('create table back (like all_types)')
-    await copyIn(fixture.database, 'COPY back FROM STDIN (FORMAT binary)', raw)
-    expect(await csv('back')).toBe(await csv('all_types'))
-  }, TIMEOUT)
+  it(
+    'come back the same through our reader',
+    async () => {
+      const server = referenceServer(fixture.database)
+      const file = path('through')
+      resultOf((await runReference([{ do: 'read_dump', server, table: 'all_types', path: file, method: 'LZ4' }]))[0])
+      const raw = await join((await PGPackReader.open(bufferSource(await readFile(file)))).body())
+      await fixture.database.query('create table back (like all_types)')
+      await copyIn(fixture.database, 'COPY back FROM STDIN (FORMAT binary)', raw)
+      expect(await csv('back')).toBe(await csv('all_types'))
+    },
+    TIMEOUT,
+  )
 })
 
 describe('our files', () => {
-  it('of every type and method are loaded by the reference, and the tables are the same as text', async () => {
-    const cases = [
-      ...METHODS.map((method) => ({ table: 'all_types', method, rows: 1 })),
-      ...METHODS.map((method) => ({ table: 'many_rows', method, rows: 7000 })),
-      { table: 'many_rows', method: 'LZ4', rows: 40_000 },
-      { table: 'many_rows', method: 'Zstd', level: 19, rows: 40_000 },
-      { table: 'odd', method: 'Zstd', rows: 1 },
-    ] as const
-    for (const table of TABLES) {
-      const some = cases.filter((one) => one.table === table)
-      const files = await Promise.all(some.map(({ table, rows, ...compression }) => ourFile(table, compression, rows)))
-      const copies = await loadByReference(table, files)
-      expect(copies).toEqual(some.map((_, index) => `copy_${index}`))
-      for (const copy of copies) {
-        expect(await csv(copy)).toBe(await csv(table))
-        await fixture.database.query(`drop table ${copy}`)
+  it(
+    'of every type and method are loaded by the reference, and the tables are the same as text',
+    async () => {
+      const cases = [
+        ...METHODS.map((method) => ({ table: 'all_types', method, rows: 1 })),
+        ...METHODS.map((method) => ({ table: 'many_rows', method, rows: 7000 })),
+        { table: 'many_rows', method: 'LZ4', rows: 40_000 },
+        { table: 'many_rows', method: 'Zstd', level: 19, rows: 40_000 },
+        { table: 'odd', method: 'Zstd', rows: 1 },
+      ] as const
+      for (const table of TABLES) {
+        const some = cases.filter((one) => one.table === table)
+        const files = await Promise.all(
+          some.map(({ table, rows, ...compression }) => ourFile(table, compression, rows)),
+        )
+        const copies = await loadByReference(table, files)
+        expect(copies).toEqual(some.map((_, index) => `copy_${index}`))
+        for (const copy of copies) {
+          expect(await csv(copy)).toBe(await csv(table))
+          await fixture.database.query(`drop table ${copy}`)
+        }
       }
-    }
-  }, TIMEOUT)
+    },
+    TIMEOUT,
+  )
 })
 
 describe('what the reference cannot load, and we can', () => {
   const refused = async (files: readonly Buffer[], message: RegExp) => {
     const raw = await binary('all_types')
-    for (const file of files) expect((await join((await PGPackReader.open(bufferSource(file))).body())).equals(raw)).toBe(true)
+    for (const file of files)
+      expect((await join((await PGPackReader.open(bufferSource(file))).body())).equals(raw)).toBe(true)
     const results = await loadByReference('all_types', files)
     for (const [index, result] of results.entries()) {
       expect(result).toMatch(message)
@@ -146,51 +177,81 @@ describe('what the reference cannot load, and we can', () => {
     }
   }
 
-  it('is a first frame that ends at byte 19, 20 or 21; our writer makes none', async () => {
-    const raw = await binary('all_types')
-    const split = (at: number) => assemble('all_types', [raw.subarray(0, at), raw.subarray(at)])
-    await refused([await split(19), await split(20), await split(21)], /ZSTD decompression error/)
-    expect(await loadByReference('many_rows', [])).toEqual([])
-  }, TIMEOUT)
+  it(
+    'is a first frame that ends at byte 19, 20 or 21; our writer makes none',
+    async () => {
+      const raw = await binary('all_types')
+      const split = (at: number) => assemble('all_types', [raw.subarray(0, at), raw.subarray(at)])
+      await refused([await split(19), await split(20), await split(21)], /ZSTD decompression error/)
+      expect(await loadByReference('many_rows', [])).toEqual([])
+    },
+    TIMEOUT,
+  )
 
-  it('is the stream layout', async () => {
-    await refused([await assemble('all_types', [await binary('all_types')], 'stream')], /ZSTD decompression error/)
-  }, TIMEOUT)
+  it(
+    'is the stream layout',
+    async () => {
+      await refused([await assemble('all_types', [await binary('all_types')], 'stream')], /ZSTD decompression error/)
+    },
+    TIMEOUT,
+  )
 
-  it('is the spelling of the development head', async () => {
-    const tuples = Buffer.concat([...tuplesOf(await binary('all_types'))])
-    const options = { columns: await columnsOf('all_types'), spelling: 'development' } as const
-    await refused([(await writePGPack(options, [[tuples, 4]])).file], /not enough values to unpack/)
-  }, TIMEOUT)
+  it(
+    'is the spelling of the development head',
+    async () => {
+      const tuples = Buffer.concat([...tuplesOf(await binary('all_types'))])
+      const options = { columns: await columnsOf('all_types'), spelling: 'development' } as const
+      await refused([(await writePGPack(options, [[tuples, 4]])).file], /not enough values to unpack/)
+    },
+    TIMEOUT,
+  )
 
-  it('is a type that its list does not have', async () => {
-    await fixture.database.query(`create type mood as enum ('sad', 'happy'); create table moods (m mood); insert into moods values ('happy')`)
-    const file = await ourFile('moods', { method: 'Zstd' }, 1)
-    expect(await loadByReference('moods', [file])).toEqual([expect.stringMatching(/is not a valid PGOid/)])
-    expect((await join((await PGPackReader.open(bufferSource(file))).body())).equals(await binary('moods'))).toBe(true)
-  }, TIMEOUT)
+  it(
+    'is a type that its list does not have',
+    async () => {
+      await fixture.database.query(
+        `create type mood as enum ('sad', 'happy'); create table moods (m mood); insert into moods values ('happy')`,
+      )
+      const file = await ourFile('moods', { method: 'Zstd' }, 1)
+      expect(await loadByReference('moods', [file])).toEqual([expect.stringMatching(/is not a valid PGOid/)])
+      expect((await join((await PGPackReader.open(bufferSource(file))).body())).equals(await binary('moods'))).toBe(
+        true,
+      )
+    },
+    TIMEOUT,
+  )
 })
 
 describe('what the reference loads in part without a word, and we refuse before a row', () => {
-  it('is a body that was cut between two frames, or ends without a trailer', async () => {
-    const whole = await ourFile('many_rows', { method: 'None' }, 1000)
-    const tuples = [...tuplesOf(await binary('many_rows'))]
-    const header = (await binary('many_rows')).subarray(0, 19)
-    const half = Buffer.concat([header, ...tuples.slice(0, 20_000)])
-    const full = await assemble('many_rows', [half, Buffer.concat([...tuples.slice(20_000), Buffer.of(255, 255)])])
-    const first = await compress(half, { method: 'Zstd' })
-    const head = full.length - (await compress(Buffer.concat([...tuples.slice(20_000), Buffer.of(255, 255)]), { method: 'Zstd' })).length
-    const cut = [
-      full.subarray(0, head),
-      whole.subarray(0, whole.length - Buffer.concat([...tuples.slice(20_000)]).length - 2),
-      await assemble('many_rows', [half], { stored: BigInt(first.length), raw: 1n }),
-    ]
-    expect(await loadByReference('many_rows', cut)).toEqual(['copy_0', 'copy_1', 'copy_2'])
-    for (const copy of ['copy_0', 'copy_1', 'copy_2']) {
-      expect(await fixture.database.query(`select count(*)::int as rows from ${copy}`)).toEqual([{ rows: 20_000 }])
-    }
-    const read = async (file: Buffer) => join((await PGPackReader.open(bufferSource(file))).body())
-    const [byFrame, byRow, byTrailer] = await Promise.all(cut.map((file) => faultOf(read(file))))
-    expect([byFrame?.code, byRow?.code, byTrailer?.code]).toEqual(['PGPACK_TRUNCATED', 'PGPACK_TRUNCATED', 'PGPACK_LENGTH_MISMATCH'])
-  }, TIMEOUT)
+  it(
+    'is a body that was cut between two frames, or ends without a trailer',
+    async () => {
+      const whole = await ourFile('many_rows', { method: 'None' }, 1000)
+      const tuples = [...tuplesOf(await binary('many_rows'))]
+      const header = (await binary('many_rows')).subarray(0, 19)
+      const half = Buffer.concat([header, ...tuples.slice(0, 20_000)])
+      const full = await assemble('many_rows', [half, Buffer.concat([...tuples.slice(20_000), Buffer.of(255, 255)])])
+      const first = await compress(half, { method: 'Zstd' })
+      const head =
+        full.length -
+        (await compress(Buffer.concat([...tuples.slice(20_000), Buffer.of(255, 255)]), { method: 'Zstd' })).length
+      const cut = [
+        full.subarray(0, head),
+        whole.subarray(0, whole.length - Buffer.concat([...tuples.slice(20_000)]).length - 2),
+        await assemble('many_rows', [half], { stored: BigInt(first.length), raw: 1n }),
+      ]
+      expect(await loadByReference('many_rows', cut)).toEqual(['copy_0', 'copy_1', 'copy_2'])
+      for (const copy of ['copy_0', 'copy_1', 'copy_2']) {
+        expect(await fixture.database.query(`select count(*)::int as rows from ${copy}`)).toEqual([{ rows: 20_000 }])
+      }
+      const read = async (file: Buffer) => join((await PGPackReader.open(bufferSource(file))).body())
+      const [byFrame, byRow, byTrailer] = await Promise.all(cut.map((file) => faultOf(read(file))))
+      expect([byFrame?.code, byRow?.code, byTrailer?.code]).toEqual([
+        'PGPACK_TRUNCATED',
+        'PGPACK_TRUNCATED',
+        'PGPACK_LENGTH_MISMATCH',
+      ])
+    },
+    TIMEOUT,
+  )
 })

@@ -16,8 +16,8 @@ import {
   REFERENCE_METHODS,
   type ReferenceDescription,
   type ReferenceResult,
-  runReference,
   resultOf,
+  runReference,
 } from '../../support/reference.ts'
 
 const METHODS = ['None', 'LZ4', 'Zstd'] as const
@@ -96,10 +96,6 @@ describe('our files', () => {
     const found = await runReference(steps)
     results = new Map(steps.map((step, index) => [`${step.do} ${step.path}`, found[index] as ReferenceResult]))
   }, 300_000)
-
-  async function flushedFile(): Promise<Buffer> {
-    return compress(raw, { method: 'Zstd' })
-  }
 
   it.each(METHODS)('of %s are described by the reference as we meant them', async (method) => {
     const file = await readFile(path(`many-${method}`))

@@ -47,8 +47,8 @@ const types = Object.entries(VALUES)
 export function allTypes(table: string): string {
   const columns = types.flatMap(([type], index) => [`c${index} ${type}`, `a${index} ${type}[]`])
   const rows = [
-    types.flatMap(([type, [value]]) => [`${value}::${type}`, `array[${value}, null]::${type}[]`]),
-    types.flatMap(([type, [, value]]) => [`${value}::${type}`, `array[[${value}],[${value}]]::${type}[]`]),
+    types.flatMap(([type, [value]]) => [`cast(${value} as ${type})`, `array[${value}, null]::${type}[]`]),
+    types.flatMap(([type, [, value]]) => [`cast(${value} as ${type})`, `array[[${value}],[${value}]]::${type}[]`]),
     types.flatMap(([type]) => ['null', `'{}'::${type}[]`]),
     types.flatMap(() => ['null', 'null']),
   ]
@@ -56,7 +56,7 @@ export function allTypes(table: string): string {
   return [
     `create table ${table} (${columns.join(', ')}, name name);`,
     ...values,
-    `update ${table} set name = 'a name', a2[-3:-2] = array[7, 8];`,
+    `update ${table} set name = 'a name', a2 = '[-3:-2]={7,8}';`,
   ].join('\n')
 }
 

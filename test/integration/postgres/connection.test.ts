@@ -197,6 +197,7 @@ describe('connect', () => {
       connection.query('select 1 / 0 as n'),
       copyOut(connection, 'COPY (select 3) TO STDOUT').then(async (copy) => {
         for await (const { data } of copy) return data.toString()
+        return undefined
       }),
       connection.query('select 4 as n'),
     ])
@@ -304,7 +305,6 @@ describe('TLS', () => {
         code: 'POSTGRES_TLS',
         details: { status: 'ERR_TLS_CERT_ALTNAME_INVALID' },
       })
-      // The certificate passes; pg_hba.conf knows 127.0.0.1 alone, so it is the same session that is refused or not.
       expect(await encrypted({ mode: 'VerifyCA', ...tls }, '127.0.0.2', other)).toBe(true)
     } finally {
       await other.stop()

@@ -198,7 +198,7 @@ describe('copyOut', () => {
       return row
     })
     controller.abort()
-    await expect(starting).rejects.toMatchObject({ code: 'CANCELLED' })
+    await expect(starting.then(collect)).rejects.toMatchObject({ code: 'CANCELLED' })
     await sessionIsUsable()
   })
 
