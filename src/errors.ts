@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   STORE_DENIED: { retryable: false, reason: 'StoreAccessDenied' },
   STORE_FULL: { retryable: false, reason: 'StoreFull' },
   STORE_FAILED: { retryable: false, reason: 'StoreFailed' },
+  // the operator
+  LEADERSHIP_LOST: { retryable: true, reason: 'LeadershipLost' },
   // the run itself
   CANCELLED: { retryable: true, reason: 'Cancelled' },
   INTERNAL: { retryable: true, reason: 'InternalError' },

@@ -3,6 +3,7 @@ import { ERROR_CODES } from '../../src/errors.ts'
 import {
   CONDITION_TYPES,
   ENGINE_REASONS,
+  EVENT_REASONS,
   OPERATOR_REASONS,
   type ReasonInfo,
 } from '../../src/operator/status/reasons.ts'
@@ -130,6 +131,12 @@ function conditionsPage(): string {
     '## Reasons that the engine reports',
     'Each stands for one or more [error codes](errors.md). A cause that can pass is retried up to `spec.job.backoffLimit` times; any other fails the run at once.',
     reasonsTable(ENGINE_REASONS),
+    '## Events',
+    'Beside these, what a run waits for is told under the reason of the condition.',
+    table(
+      ['Event', 'Type', 'Meaning'],
+      Object.entries(EVENT_REASONS).map(([reason, { type, meaning }]) => [`\`${reason}\``, type, meaning]),
+    ),
     '',
   ].join('\n\n')
 }

@@ -57,6 +57,16 @@ export const count = (description: string) => Type.Integer({ description, minimu
 
 export const time = (description: string) => Type.String({ description, format: 'date-time' })
 
+/** Segments parted by `/`, not from the root, and none that climbs: part of a key in a store, or a folder. */
+export const relativePath = (description: string, maxLength: number) =>
+  text(description, maxLength, {
+    pattern: '^[^/]+(/[^/]+)*/?$',
+    ...rules({
+      rule: "!self.split('/').exists(part, part == '.' || part == '..')",
+      message: "must not contain the segment '.' or '..'",
+    }),
+  })
+
 /** A DNS-1123 subdomain: the name of another object in the same namespace. */
 export const objectName = (description: string) =>
   text(description, 253, { pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' })

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { PgpackError, toPgpackError } from '../errors.ts'
-import { EXIT } from '../run/result.ts'
+import { EXIT, exitCodeOfFailure } from '../run/result.ts'
 import { VERSION } from '../version.ts'
 import { printLine, type Terminal } from './terminal.ts'
 
@@ -18,7 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
 
 /**
  * Runs one command and resolves with its exit code: 0 done, 1 worth retrying, 42 retrying cannot help (a misused option
- * included). Never throws: what went wrong is on stderr, one line, without a stack trace.
+ * included), 143 stopped by a signal. Never throws: what went wrong is on stderr, one line, without a stack trace.
  */
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   let exitCode: number = EXIT.done
@@ -46,16 +46,17 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
 
 /** The named command, or all of them where none is, so that the help shows them. */
 function chosenCommands(name: string | undefined): Promise<CommandFactory[]> {
-  const chosen = name === undefined ? undefined : COMMANDS[name]
+  const chosen = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   return Promise.all((chosen === undefined ? Object.values(COMMANDS) : [chosen]).map((load) => load()))
 }
 
 function failure(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.permanent
   const known = error instanceof PgpackError
-  const { code, message, retryable, stack } = toPgpackError(error)
+  const failed = toPgpackError(error)
+  const { code, message, stack } = failed
   printLine(terminal.stderr, `pgpack: ${message} [${code}]`)
   // A stack trace helps nobody who misspelled a table; it does where the fault is ours.
   if (!known && stack !== undefined) printLine(terminal.stderr, stack)
-  return retryable ? EXIT.retry : EXIT.permanent
+  return exitCodeOfFailure(failed)
 }

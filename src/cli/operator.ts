@@ -57,7 +57,7 @@ function optionsOf(flags: OperatorFlags, access: ClusterAccess): OperatorOptions
       imagePullPolicy: parseChoice('--job-image-pull-policy', flags.jobImagePullPolicy, PULL_POLICIES),
     },
     ...(flags.leaderElect ? { leaderElection: election } : {}),
-    health: { host: '::', port: parseInteger('--health-port', flags.healthPort, 0, MAX_PORT) },
+    health: { port: parseInteger('--health-port', flags.healthPort, 0, MAX_PORT) },
     workers: parseInteger('--workers', flags.workers, 1, MAX_WORKERS),
   }
 }

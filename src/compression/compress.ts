@@ -1,4 +1,4 @@
-import { compressFrame } from 'lz4-napi'
+import { compressFrameSync } from 'lz4-napi'
 import { PgpackError } from '../errors.ts'
 import { zstd } from './codecs.ts'
 import type { CompressionOptions } from './method.ts'
@@ -27,7 +27,7 @@ export function compress(chunk: Buffer, { method, level }: CompressionOptions): 
     case 'None':
       return Promise.resolve(chunk)
     case 'LZ4':
-      return compressFrame(chunk)
+      return Promise.resolve(compressFrameSync(chunk))
     case 'Zstd':
       return zstd.compress(chunk, level ?? DEFAULT_ZSTD_LEVEL)
   }

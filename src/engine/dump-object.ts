@@ -5,6 +5,7 @@ import { pgpackColumn } from '../postgres/catalog.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyOut, tuplesOnly } from '../postgres/copy-out.ts'
 import type { ObjectStore } from '../storage/store.ts'
+import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
 import type { DumpSource } from './source.ts'
 import { together } from './together.ts'
@@ -71,10 +72,12 @@ async function copyOne(
   context: RunContext,
 ): Promise<bigint> {
   const copy = await copyOut(session, statement, { signal: context.signal })
+  const collect = createCollector()
   for await (const chunk of tuplesOnly(copy)) {
     context.progress.moved(chunk.rows, chunk.data.length)
     await writer.writeRows(chunk.data, chunk.rows)
     context.progress.stored(writer.storedBytes)
+    collect()
   }
   if (copy.rowCount === undefined) {
     throw new PgpackError('POSTGRES_PROTOCOL', 'the COPY ended without CommandComplete')

@@ -1,11 +1,13 @@
+import { createHash } from 'node:crypto'
 import { errorMessage, PgpackError } from '../errors.ts'
 import { PGPackReader } from '../pgpack/reader.ts'
 import type { RandomAccessSource } from '../pgpack/source.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import { copyFrom, truncateTable } from '../postgres/copy.ts'
+import { copyFrom } from '../postgres/copy.ts'
 import { copyIn } from '../postgres/copy-in.ts'
 import type { RelationInfo } from '../postgres/types.ts'
 import type { ObjectStore } from '../storage/store.ts'
+import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
 import type { ObjectTotals } from './totals.ts'
 
@@ -21,20 +23,38 @@ export async function openSource(store: ObjectStore, key: string, signal: AbortS
 /** Opens a file for loading; its head is read and its lengths are checked against its size before this resolves. */
 export async function openFile(store: ObjectStore, key: string, signal: AbortSignal): Promise<OpenFile> {
   const source = await openSource(store, key, signal)
-  return { reader: await PGPackReader.open(source), size: source.size }
+  const reader = await PGPackReader.open(source)
+  return { reader, size: source.size, headSHA256: createHash('sha256').update(reader.head).digest('hex') }
 }
 
 export interface OpenFile {
   readonly reader: PGPackReader
   /** Bytes in the store. */
   readonly size: number
+  /** Hexadecimal, of the bytes before the body. */
+  readonly headSHA256: string
 }
 
 export interface Load extends OpenFile {
   readonly table: RelationInfo
   /** Column names in the file's order. */
   readonly columns: readonly string[]
-  readonly mode: LoadMode
+  /** The object's name in the dump, or the file's, for messages. */
+  readonly name: string
+  /** What the manifest says of the body as it is stored. */
+  readonly bodySHA256?: string
+}
+
+export interface FileHashes {
+  readonly headSHA256: string
+  readonly bodySHA256: string
+}
+
+/** @throws PgpackError MANIFEST_MISMATCH */
+export function checkHash(name: string, part: 'head' | 'body', expected: string, found: string): void {
+  if (found === expected) return
+  const message = `${name}: the ${part} of the file is not the one that was dumped: its SHA-256 is ${found}, not ${expected}`
+  throw new PgpackError('MANIFEST_MISMATCH', message, { expected, found })
 }
 
 /**
@@ -43,12 +63,14 @@ export interface Load extends OpenFile {
  */
 export async function loadObject(session: PostgresConnection, load: Load, context: RunContext): Promise<ObjectTotals> {
   const { reader, table } = load
-  if (load.mode === 'Truncate') await session.query(truncateTable(table))
   const copy = await copyIn(session, copyFrom(table, load.columns), { signal: context.signal })
+  const collect = createCollector()
   let rawBytes = 0n
   let stored = reader.bodyOffset
+  const hash = load.bodySHA256 === undefined ? undefined : createHash('sha256')
   const onStored = (bytes: Buffer) => {
     stored += bytes.length
+    hash?.update(bytes)
     context.progress.stored(stored)
   }
   try {
@@ -58,6 +80,10 @@ export async function loadObject(session: PostgresConnection, load: Load, contex
       context.progress.moved(reader.rows - rowsBefore, chunk.length)
       rowsBefore = reader.rows
       await copy.write(chunk)
+      collect()
+    }
+    if (load.bodySHA256 !== undefined && hash !== undefined) {
+      checkHash(load.name, 'body', load.bodySHA256, hash.digest('hex'))
     }
   } catch (error) {
     await copy.fail(`pgpack: ${errorMessage(error)}`)

@@ -11,6 +11,8 @@ export interface SourceColumn {
 
 /** Below it an OID means the same type on every server (access/transam.h, FirstNormalObjectId). */
 const FIRST_USER_OID = 16_384
+/** From PostgreSQL 14 on, array_recv and record_recv take the OID of a user's type for what the table declares. */
+const USER_OIDS_TAKEN_VERSION = 140_000
 const NO_TYPMOD = -1
 /** VARHDRSZ, which typmods of character and numeric types carry on top. */
 const TYPMOD_OFFSET = 4
@@ -25,14 +27,23 @@ const FULL_TIME_PRECISION = 6
  * Binary COPY carries no types: a server takes an int8 for a float8 without a word.
  * @throws PgpackError TARGET_MISMATCH with all problems at once.
  */
-export function checkColumns(object: string, source: readonly SourceColumn[], target: RelationInfo): void {
+export function checkColumns(
+  object: string,
+  source: readonly SourceColumn[],
+  target: RelationInfo,
+  server: { readonly versionNumber: number },
+): void {
   const table = `${target.schema}.${target.name}`
-  const problems = [...columnProblems(source, target), ...missingProblems(source, target)]
+  const problems = [...columnProblems(source, target, server.versionNumber), ...missingProblems(source, target)]
   if (problems.length === 0) return
   throw new PgpackError('TARGET_MISMATCH', `${object} does not fit table ${table}: ${problems.join('; ')}`)
 }
 
-function* columnProblems(source: readonly SourceColumn[], target: RelationInfo): Generator<string> {
+function* columnProblems(
+  source: readonly SourceColumn[],
+  target: RelationInfo,
+  versionNumber: number,
+): Generator<string> {
   const byName = new Map(target.columns.map((column) => [column.name, column]))
   for (const column of source) {
     const found = byName.get(column.name)
@@ -42,7 +53,7 @@ function* columnProblems(source: readonly SourceColumn[], target: RelationInfo):
       yield `column "${column.name}" is generated in the table and takes no value`
     } else if (!sameType(column, found)) {
       yield `column "${column.name}" is ${column.typeName ?? `of type OID ${column.typeOid}`} in the file but ${found.typeName} in the table`
-    } else if (carriesForeignOids(column, found)) {
+    } else if (versionNumber < USER_OIDS_TAKEN_VERSION && carriesForeignOids(column, found)) {
       yield `column "${column.name}" is ${found.typeName}, whose binary form holds type OIDs of the source database that mean nothing here`
     } else if (!modifierFits(column, found)) {
       yield `column "${column.name}" is ${column.typeName} in the file and may not fit ${found.typeName} in the table`
@@ -70,7 +81,7 @@ function sameType(source: SourceColumn, target: TypedColumn): boolean {
   return source.typeName === undefined || source.typeName === target.typeName
 }
 
-/** array_send and record_send write the OIDs of their elements' types, and the receiving server compares them. */
+/** array_send and record_send write the OIDs of their elements' types, which older servers compare with their own. */
 function carriesForeignOids(source: SourceColumn, target: TypedColumn): boolean {
   const nested = target.typeKind === 'c' || target.typeName.endsWith('[]')
   return nested && target.typeOid >= FIRST_USER_OID && source.typeOid !== target.typeOid

@@ -1,13 +1,14 @@
 import { PgpackError } from '../errors.ts'
 import { describeTable } from '../postgres/catalog.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
+import { truncateTables } from '../postgres/copy.ts'
 import type { ConnectionConfig } from '../postgres/types.ts'
 import type { RestoreRunConfig } from '../run/config.ts'
 import type { ArtifactRef, RunTotals } from '../run/result.ts'
 import { checkManifest, type Manifest, type ManifestObject, readManifest } from '../storage/manifest.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import type { RunContext } from './context.ts'
-import { type Load, type LoadMode, loadObject, openFile } from './load.ts'
+import { checkHash, type FileHashes, type Load, type LoadMode, loadObject, openFile } from './load.ts'
 import { checkColumns, type SourceColumn } from './preflight.ts'
 import { inTransaction, onceInTransaction, withTarget } from './target.ts'
 import { addTotals, noTotals } from './totals.ts'
@@ -54,9 +55,8 @@ export async function restore(
     const loads: Load[] = []
     for (const { object, table } of pairs) {
       const columns = object.columns.map(({ type, ...column }) => ({ ...column, typeName: type }))
-      loads.push(
-        await prepare(session, request, { key: `${path}/${object.file}`, name: object.name, table, columns }, context),
-      )
+      const file = { key: `${path}/${object.file}`, name: object.name, table, columns, hashes: object }
+      loads.push(await prepare(session, request, file, context))
     }
     return loadAll(session, loads, request, context)
   })
@@ -102,6 +102,8 @@ interface FileToLoad {
   readonly table: TableName
   /** By the manifest; a bare file's own header knows less. */
   readonly columns?: readonly SourceColumn[]
+  /** By the manifest; nothing vouches for a bare file. */
+  readonly hashes?: FileHashes
 }
 
 async function prepare(
@@ -111,10 +113,13 @@ async function prepare(
   context: RunContext,
 ): Promise<Load> {
   const opened = await openFile(request.store, file.key, context.signal)
+  if (file.hashes !== undefined) checkHash(file.name, 'head', file.hashes.headSHA256, opened.headSHA256)
   const columns = file.columns ?? opened.reader.columns.map(({ name, oid }) => ({ name, typeOid: oid }))
   const table = await describeTable(session, file.table)
-  checkColumns(file.name, columns, table)
-  return { ...opened, table, columns: columns.map((column) => column.name), mode: request.mode }
+  checkColumns(file.name, columns, table, session)
+  const names = columns.map((column) => column.name)
+  const expected = file.hashes === undefined ? {} : { bodySHA256: file.hashes.bodySHA256 }
+  return { ...opened, name: file.name, table, columns: names, ...expected }
 }
 
 /** Truncate is the same however often it is done; only an Append needs the ledger. */
@@ -127,6 +132,7 @@ async function loadAll(
   const size = loads.reduce((sum, load) => sum + load.size, 0)
   context.progress.start({ objects: loads.length, unit: 'storedBytes', total: BigInt(size) })
   const load = async () => {
+    if (request.mode === 'Truncate') await session.query(truncateTables(loads.map((one) => one.table)))
     let totals = noTotals
     for (const one of loads) totals = addTotals(totals, await loadObject(session, one, context))
     return totals

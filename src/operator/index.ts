@@ -36,7 +36,7 @@ export interface OperatorOptions {
     readonly identity: string
   }
   /** Of /healthz, /readyz and /metrics; port 0 takes a free one. */
-  readonly health: { readonly host: string; readonly port: number }
+  readonly health: { readonly host?: string; readonly port: number }
   /** Runs reconciled at once, for each kind. Default 4. */
   readonly workers?: number
 }

@@ -34,6 +34,7 @@ export type MessageListeners = Readonly<Record<string, (message: unknown) => voi
 const CONNECT_TIMEOUT_SECONDS = 15
 /** How long a backend may take to answer a CancelRequest, or to say goodbye, before its socket is destroyed. */
 const GRACE_MS = 5000
+const CANCEL_INTERVAL_MS = 500
 const ACTION_LENGTH = 120
 
 /**
@@ -145,6 +146,8 @@ export class PostgresConnection implements ServerInfo {
   /** Settles when the last command that was asked for is done. */
   #last: Promise<void> = Promise.resolve()
   #closed = false
+  /** Cancels the command that runs. */
+  #abort: (() => void) | undefined
 
   constructor(client: pg.Client, wire: Wire, config: ConnectionConfig, facts: SessionFacts) {
     const { server, key, signal, log } = facts
@@ -189,7 +192,7 @@ export class PostgresConnection implements ServerInfo {
    * Runs a command of pg's when the one before is done, and cancels it when a signal fires. Settles only when the backend
    * is ready for the next command or the session is over.
    * @param sql for messages only.
-   * @throws PgpackError, CANCELLED when a signal fired and the command did not end well all the same
+   * @throws PgpackError, CANCELLED when a signal fired, or the session was closed, and the command did not end well
    */
   async run<T>(sql: string, { signal, onAbort }: CommandOptions, command: () => Promise<T>): Promise<T> {
     const action = `${this.name}: ${shorten(sql)}`
@@ -200,6 +203,7 @@ export class PostgresConnection implements ServerInfo {
     await before
     const abandoning: Promise<void>[] = []
     const abort = () => {
+      if (abandoning.length > 0) return
       onAbort?.()
       abandoning.push(this.abandon())
     }
@@ -207,6 +211,7 @@ export class PostgresConnection implements ServerInfo {
       if (either.aborted) throw new PgpackError('CANCELLED', `${action}: cancelled`, { cause: either.reason })
       this.#throwIfBroken(action)
       either.addEventListener('abort', abort, { once: true })
+      this.#abort = abort
       this.#busy = true
       return await command()
     } catch (error) {
@@ -215,6 +220,7 @@ export class PostgresConnection implements ServerInfo {
       either.removeEventListener('abort', abort)
       // A CancelRequest still on its way would hit the next command.
       await Promise.all([this.idle(), ...abandoning])
+      this.#abort = undefined
       done()
     }
   }
@@ -265,12 +271,13 @@ export class PostgresConnection implements ServerInfo {
 
   /** Cancels what runs and waits until the backend is idle; a backend that does not answer loses its connection. */
   async abandon(): Promise<void> {
-    const timer = setTimeout(() => this.destroy(), GRACE_MS)
-    try {
-      await this.#tryCancel()
-      await this.idle()
-    } finally {
-      clearTimeout(timer)
+    const deadline = performance.now() + GRACE_MS
+    const idle = this.idle()
+    while (this.#busy && !this.#closed) {
+      if (performance.now() > deadline) this.destroy()
+      else await this.#tryCancel()
+      // A request that overtakes the command on its way to the backend is lost without a word, so it is repeated.
+      await within(idle, CANCEL_INTERVAL_MS)
     }
   }
 
@@ -283,13 +290,11 @@ export class PostgresConnection implements ServerInfo {
     }
   }
 
-  /** Ends the session, which rolls an open transaction back. A command that still runs is cancelled and cut off. */
+  /** Ends the session, which rolls an open transaction back. A command that still runs is cancelled first. */
   async close(): Promise<void> {
     if (this.#closed) return
-    if (this.#busy) {
-      await this.#tryCancel()
-      this.destroy()
-    }
+    this.#abort?.()
+    await this.idle()
     const timer = setTimeout(() => this.destroy(), GRACE_MS)
     await this.#client.end()
     clearTimeout(timer)
@@ -299,6 +304,14 @@ export class PostgresConnection implements ServerInfo {
   destroy(): void {
     this.wire.socket.destroy()
   }
+}
+
+/** Resolves with the promise, or after so many milliseconds. */
+async function within(promise: Promise<void>, milliseconds: number): Promise<void> {
+  const { promise: elapsed, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, milliseconds)
+  await Promise.race([promise, elapsed])
+  clearTimeout(timer)
 }
 
 function shorten(sql: string): string {

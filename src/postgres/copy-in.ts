@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from './connection.ts'
 import { CopyCommand, type CopyOptions, type CopyResponse, copyFail, HEADER_BYTES, MESSAGE } from './copy-command.ts'
@@ -31,6 +32,8 @@ class CopyInStream implements CopyIn {
   #outcome: Outcome | undefined
   /** Whether CopyDone or CopyFail has been sent. */
   #ended = false
+  /** Bytes written since the event loop last had a turn. */
+  #sentInTurn = 0
   #wake: (() => void) | undefined
 
   constructor(connection: PostgresConnection) {
@@ -68,21 +71,18 @@ class CopyInStream implements CopyIn {
   }
 
   async write(data: Buffer): Promise<void> {
-    this.#throwIfOver()
+    await this.#throwIfOver()
     for (let offset = 0; offset < data.length; offset += MAX_MESSAGE_BYTES) {
       this.#send(data.subarray(offset, offset + MAX_MESSAGE_BYTES))
       await this.#room()
-      this.#throwIfOver()
+      await this.#throwIfOver()
     }
   }
 
-  #throwIfOver(): void {
-    if (this.#outcome !== undefined) throw this.#overError(this.#outcome)
-    if (this.#ended) throw new PgpackError('INTERNAL', 'the COPY has been ended already')
-  }
-
-  #overError(outcome: Outcome): unknown {
-    return 'error' in outcome ? outcome.error : new PgpackError('INTERNAL', 'the COPY has been ended already')
+  async #throwIfOver(): Promise<void> {
+    if (this.#outcome === undefined && !this.#ended) return
+    const outcome = await this.#settled.promise
+    throw 'error' in outcome ? outcome.error : new PgpackError('INTERNAL', 'the COPY has been ended already')
   }
 
   #send(payload: Buffer): void {
@@ -90,6 +90,7 @@ class CopyInStream implements CopyIn {
     const header = Buffer.allocUnsafe(HEADER_BYTES)
     header[0] = MESSAGE.CopyData
     header.writeInt32BE(payload.length + 4, 1)
+    this.#sentInTurn += payload.length
     socket.cork()
     socket.write(header)
     socket.write(payload, () => this.#wakeUp())
@@ -99,6 +100,11 @@ class CopyInStream implements CopyIn {
   /** Waits until little is queued in the socket, or the server has put an end to the COPY. */
   async #room(): Promise<void> {
     const { socket } = this.#connection.wire
+    if (this.#sentInTurn >= MAX_QUEUED_BYTES) {
+      // A socket that takes everything at once would never let the event loop get to the server's error.
+      await setImmediate()
+      this.#sentInTurn = 0
+    }
     while (socket.writableLength > MAX_QUEUED_BYTES && this.#outcome === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
@@ -107,7 +113,7 @@ class CopyInStream implements CopyIn {
   }
 
   async end(): Promise<bigint> {
-    this.#throwIfOver()
+    await this.#throwIfOver()
     this.#ended = true
     this.#connection.wire.socket.write(COPY_DONE)
     const outcome = await this.#settled.promise

@@ -51,8 +51,9 @@ export function copyFrom(table: QualifiedName, columns: readonly string[]): stri
   return `COPY ${quoteQualified(table)}${columnList(columns)} FROM STDIN ${BINARY}`
 }
 
-export function truncateTable(table: QualifiedName): string {
-  return `TRUNCATE TABLE ${quoteQualified(table)}`
+/** One statement for all of them, so that tables which point at one another by foreign keys can be emptied together. */
+export function truncateTables(tables: readonly QualifiedName[]): string {
+  return `TRUNCATE TABLE ${[...new Set(tables.map(quoteQualified))].join(', ')}`
 }
 
 /** An empty list is no valid SQL; a table without columns is named without one. */

@@ -19,6 +19,8 @@ interface Verdict {
 const BY_SQLSTATE: Readonly<Record<string, Verdict>> = {
   '08': { code: 'POSTGRES_CONNECTION_LOST' },
   '22': { code: 'POSTGRES_DATA' },
+  // invalid_parameter_value: a setting or a snapshot, not a row.
+  '22023': { code: 'POSTGRES_STATEMENT' },
   '23': { code: 'POSTGRES_DATA' },
   // idle_in_transaction_session_timeout: the server has closed the session.
   '25P03': { code: 'POSTGRES_CONNECTION_LOST' },

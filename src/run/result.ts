@@ -3,8 +3,11 @@ import { Compile } from 'typebox/compile'
 import { ERROR_CODES, type ErrorCode, type PgpackError } from '../errors.ts'
 import { decimal } from './schema.ts'
 
-/** Exit codes of the engine: 42 is what the Job's podFailurePolicy turns into "do not try again". */
-export const EXIT = { done: 0, retry: 1, permanent: 42 } as const
+/**
+ * Exit codes of the engine. 42 is what the Job's podFailurePolicy turns into "do not try again"; 143 (128 + SIGTERM, as a
+ * shell has it) is a run that was told to stop, which the policy does not count as an attempt.
+ */
+export const EXIT = { done: 0, retry: 1, permanent: 42, cancelled: 143 } as const
 
 /** Kubernetes cuts a container's termination message at 4096 bytes ("Determine the Reason for Pod Failure"). */
 export const TERMINATION_MESSAGE_LIMIT = 4096
@@ -55,8 +58,12 @@ export function failedResult(attempt: string, error: PgpackError): RunResult {
 }
 
 export function exitCodeOf(result: RunResult): number {
-  if (result.outcome === 'Succeeded') return EXIT.done
-  return result.retryable ? EXIT.retry : EXIT.permanent
+  return result.outcome === 'Succeeded' ? EXIT.done : exitCodeOfFailure(result)
+}
+
+export function exitCodeOfFailure(failure: { readonly code: ErrorCode; readonly retryable: boolean }): number {
+  if (failure.code === 'CANCELLED') return EXIT.cancelled
+  return failure.retryable ? EXIT.retry : EXIT.permanent
 }
 
 /** The result as a termination message: at most 4096 bytes, cut in the error's text only, never within a character. */

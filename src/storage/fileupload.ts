@@ -107,7 +107,7 @@ export class FileUpload implements ObjectUpload {
 
   async #open(): Promise<FileHandle> {
     try {
-      await mkdir(dirname(this.#target), { recursive: true })
+      await makeFolder(dirname(this.#target))
       return await open(this.#partial, 'wx')
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error
@@ -132,6 +132,18 @@ export class FileUpload implements ObjectUpload {
     const file = this.#file
     this.#file = undefined
     await file?.close()
+  }
+}
+
+/** As `mkdir -p`. Node's own way (24) says ENOENT where the file system is read-only. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return
+    if (errorCode(error) !== 'ENOENT') throw error
+    await makeFolder(dirname(path))
+    await makeFolder(path)
   }
 }
 

@@ -59,12 +59,12 @@ const ManifestObject = Type.Object({
   headSHA256: sha256,
   bodySHA256: sha256,
   bodyOffset: count,
-  /** Where in the file decompression can start. */
+  /** Where decompression can start: at frames, which begin with a row. */
   frames: Type.Optional(
     Type.Object({
-      /** Frames per entry of the index; more than 1 keeps the manifest of a large table small. */
+      /** Frames from one entry to the next; more than 1 keeps the manifest of a large table small. */
       granularity: Type.Integer({ minimum: 1 }),
-      /** Of each entry: its first frame's offset in the file, and the rows and raw bytes of all its frames. */
+      /** What lies before each entry's frame: bytes of the body as stored, rows, and bytes of the raw body. */
       index: Type.Array(Type.Tuple([count, count, count])),
     }),
   ),
@@ -279,14 +279,25 @@ function checkVersion(value: unknown, where: string): void {
 function objectsFault({ objects }: Manifest): string | undefined {
   const names = new Set<string>()
   const files = new Set<string>([MANIFEST_NAME])
-  for (const { name, file } of objects) {
+  for (const object of objects) {
+    const { name, file } = object
     if (names.has(name)) return `two objects are named ${name}`
     if (files.has(file)) return `${name} has the file ${file}, which is another's`
     if (!isFileName(file)) return `${name} has the file ${JSON.stringify(file)}, which is not a plain file name`
+    if (!framesFit(object)) return `the frames of ${name} do not lie in its file one after another`
     names.add(name)
     files.add(file)
   }
   return undefined
+}
+
+function framesFit({ bodyOffset, storedBytes, frames }: ManifestObject): boolean {
+  let last = -1
+  for (const [offset] of frames?.index ?? []) {
+    if (offset <= last || offset >= Number(storedBytes)) return false
+    last = offset
+  }
+  return bodyOffset <= Number(storedBytes)
 }
 
 /** `escapeObjectName` and an extension: nothing that could lead out of the manifest's folder. */

@@ -66,14 +66,18 @@ export function createClient(kubeconfig: string, findTool: (name: ToolName) => P
     helm: async (args, options = {}) => run(await findTool('helm'), args, { ...options, env }),
     portForward: async (namespace, target, port) => {
       const args = ['port-forward', '--namespace', namespace, '--address', '127.0.0.1', target, `:${port}`]
-      return forward(await findTool('kubectl'), args, { ...process.env, ...env })
+      return forward(await findTool('kubectl'), args, env)
     },
     logsOnFailure: (namespace) => showState(kubectl, namespace),
   }
 }
 
-async function forward(kubectl: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<PortForward> {
-  const child = startBound(kubectl, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
+async function forward(
+  kubectl: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<PortForward> {
+  const child = startBound(kubectl, args, ['ignore', 'pipe', 'pipe'], env)
   const diagnostics: string[] = []
   child.stderr?.setEncoding('utf8').on('data', (text: string) => diagnostics.push(text))
   const lines = child.stdout === null ? undefined : createInterface({ input: child.stdout })

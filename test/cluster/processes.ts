@@ -1,6 +1,6 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { accessSync, constants, openSync, readFileSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -94,25 +94,30 @@ export function isExecutable(path: string): boolean {
 
 /** Starts a process that outlives this one, its output appended to `log`. */
 export function startDetached(command: string, args: readonly string[], log: string): ChildProcess {
-  const child = withLog(log, (stdio) => spawn(command, args, { detached: true, stdio }))
+  const child = spawn(command, args, { detached: true, stdio: appendingTo(log) })
   child.unref()
   return child
 }
 
-/** Starts a process that the kernel ends (on Linux) when this process ends, however that happens. */
-export function startBound(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+/**
+ * Starts a process that the kernel ends (on Linux) when this process ends, however that happens.
+ * @param variables added to this process's own environment.
+ */
+export function startBound(
+  command: string,
+  args: readonly string[],
+  stdio: StdioOptions,
+  variables: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const options = { stdio, env: { ...process.env, ...variables } }
   if (process.platform !== 'linux') return spawn(command, args, options)
   return spawn('setpriv', ['--pdeathsig', 'KILL', '--', command, ...args], options)
 }
 
-/** Hands `start` the standard streams of a process that reads nothing and appends all it says to a file. */
-export function withLog<T>(log: string, start: (stdio: ['ignore', number, number]) => T): T {
+/** Standard streams of a process that reads nothing and appends all it says to a file. */
+export function appendingTo(log: string): ['ignore', number, number] {
   const file = openSync(log, 'a')
-  try {
-    return start(['ignore', file, file])
-  } finally {
-    closeSync(file)
-  }
+  return ['ignore', file, file]
 }
 
 /** Ends a child: SIGTERM, and SIGKILL where that has not helped within `graceMilliseconds`. */

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll } from '@jest/globals'
-import { withLock } from '../cluster/cache.ts'
 import { type Cluster, ensureCluster } from '../cluster/index.ts'
 import { type ClusterApi, type KubernetesObject, openApi } from '../cluster/quickstart/api.ts'
 import { type Bucket, ensureBucket } from '../cluster/quickstart/bucket.ts'
@@ -74,7 +73,7 @@ async function createEnvironment(): Promise<Environment> {
   const [databases, bucket] = await Promise.all([
     ensureDatabases(cluster, namespace),
     ensureBucket(cluster, namespace),
-    withLock('helm release of the operator', () => installOperator(cluster)),
+    installOperator(cluster),
   ])
   const api = await openApi(cluster)
   const runs = new RunWatch(api, namespace)

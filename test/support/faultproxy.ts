@@ -16,6 +16,8 @@ export interface Flow {
   /** Nothing passes after this many bytes, and nobody is told. */
   readonly stallAfter?: number
   readonly bytesPerSecond?: number
+  /** Bytes that may be under way at once, as a TCP window bounds them; 32 MiB when not given. */
+  readonly window?: number
 }
 
 /** `up` is from the client to the server. */
@@ -40,8 +42,7 @@ export interface TCPProxy extends Address {
   stop(): Promise<void>
 }
 
-/** Kept back in a delay line before its source is told to wait. */
-const DELAYED_BYTES = 32 * 1024 * 1024
+const DEFAULT_WINDOW = 32 * 1024 * 1024
 
 /** A TCP proxy on loopback, for any protocol: PostgreSQL, HTTP, TLS. */
 export async function startTCPProxy(target: Address, initialPlan: FaultPlan = () => ({})): Promise<TCPProxy> {
@@ -90,44 +91,74 @@ function keep(sockets: Set<Socket>, socket: Socket): void {
 }
 
 function forward(from: Socket, to: Socket, flow: Flow, count: (bytes: number) => void): void {
+  const line = new DelayLine(flow, from, () => !to.writableNeedDrain)
+  const limit = Math.min(flow.cutAfter ?? Number.POSITIVE_INFINITY, flow.stallAfter ?? Number.POSITIVE_INFINITY)
   let seen = 0
-  let waiting = 0
   // An error of one side ends both; what it was is for the two that talk through us to find out.
   from.on('error', () => to.resetAndDestroy())
   const send = (chunk: Buffer) => {
     count(chunk.length)
     if (to.destroyed) return
-    if (!to.write(chunk)) {
-      from.pause()
-      to.once('drain', () => from.resume())
-    }
+    const wasFull = to.writableNeedDrain
+    if (to.write(chunk) || wasFull) return
+    from.pause()
+    to.once('drain', () => from.resume())
   }
-  const later = (work: () => void, chunkLength: number) => {
-    const ms = (flow.latencyMs ?? 0) + (flow.bytesPerSecond === undefined ? 0 : (waiting / flow.bytesPerSecond) * 1000)
-    if (ms === 0) return work()
-    waiting += chunkLength
-    if (waiting > DELAYED_BYTES) from.pause()
-    setTimeout(() => {
-      waiting -= chunkLength
-      if (from.isPaused() && waiting <= DELAYED_BYTES / 2 && !to.writableNeedDrain) from.resume()
-      work()
-    }, ms)
+  const cut = () => {
+    from.resetAndDestroy()
+    // What was sent before the cut still arrives.
+    to.destroySoon()
   }
   from.on('data', (chunk: Buffer) => {
-    const limit = Math.min(flow.cutAfter ?? Number.POSITIVE_INFINITY, flow.stallAfter ?? Number.POSITIVE_INFINITY)
     const piece = chunk.subarray(0, Math.max(0, limit - seen))
     seen += chunk.length
-    if (piece.length > 0) later(() => send(piece), piece.length)
-    if (flow.cutAfter !== undefined && seen >= flow.cutAfter) {
-      later(() => {
-        from.resetAndDestroy()
-        // What was sent before the cut still arrives.
-        to.destroySoon()
-      }, 0)
-    }
+    if (piece.length > 0) line.add(piece.length, () => send(piece))
+    if (flow.cutAfter !== undefined && seen >= flow.cutAfter) line.add(0, cut)
   })
-  from.on('end', () => later(() => to.end(), 0))
-  from.on('close', () => later(() => to.destroySoon(), 0))
+  from.on('end', () => line.add(0, () => to.end()))
+  from.on('close', () => line.add(0, () => to.destroySoon()))
+}
+
+/** Work that is done later, in the order in which it came; its source waits while too many bytes are under way. */
+class DelayLine {
+  readonly #flow: Flow
+  readonly #source: Socket
+  readonly #hasRoom: () => boolean
+  readonly #window: number
+  readonly #queue: { readonly bytes: number; readonly work: () => void }[] = []
+  #bytes = 0
+  #due = 0
+
+  constructor(flow: Flow, source: Socket, hasRoom: () => boolean) {
+    this.#flow = flow
+    this.#source = source
+    this.#hasRoom = hasRoom
+    this.#window = flow.window ?? DEFAULT_WINDOW
+  }
+
+  add(bytes: number, work: () => void): void {
+    const { latencyMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY } = this.#flow
+    const now = performance.now()
+    this.#due = Math.max(this.#due, now) + (bytes * 1000) / bytesPerSecond
+    const ms = this.#due - now + latencyMs
+    if (ms === 0 && this.#queue.length === 0) {
+      work()
+      return
+    }
+    this.#queue.push({ bytes, work })
+    this.#bytes += bytes
+    if (this.#bytes >= this.#window) this.#source.pause()
+    // Timers of different lengths may fire in another order: each lets the oldest go.
+    setTimeout(() => this.#next(), ms)
+  }
+
+  #next(): void {
+    const entry = this.#queue.shift()
+    if (entry === undefined) return
+    this.#bytes -= entry.bytes
+    if (this.#bytes < this.#window && this.#hasRoom()) this.#source.resume()
+    entry.work()
+  }
 }
 
 /** What happens to one request. Nothing: it is forwarded as it is. */

@@ -1,7 +1,7 @@
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach } from '@jest/globals'
 import { Client } from 'minio'
 import type { S3Options } from '../../src/storage/location.ts'
 import { createAuthority, issue } from '../cluster/certificates.ts'
-import { appendingTo, hasEnded, startBound, stop, waitFor } from '../cluster/processes.ts'
+import { hasEnded, stop, waitFor } from '../cluster/processes.ts'
 import { ensureTools } from '../cluster/tools.ts'
 
 export interface MinioOptions {
@@ -121,7 +121,7 @@ class LocalMinio implements MinioServer {
     }
     const environment = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
     // env(1) carries the settings: they are this server's alone.
-    this.#process = startBound('env', [...environment, minio, ...args, this.#data], appendingTo(this.#logFile))
+    this.#process = await this.#spawn([...environment, minio, ...args, this.#data])
     this.#client = this.#connect()
     await waitFor('MinIO', 60_000, () => this.#ready())
   }
@@ -164,6 +164,18 @@ class LocalMinio implements MinioServer {
     return join(this.#home, 'log')
   }
 
+  /** The kernel ends the server with this process, however that happens. */
+  async #spawn(command: readonly string[]): Promise<ChildProcess> {
+    const bound = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', '--', 'env'] : ['env']
+    const [first = '', ...args] = [...bound, ...command]
+    const log = await open(this.#logFile, 'a')
+    try {
+      return spawn(first, args, { stdio: ['ignore', log.fd, log.fd] })
+    } finally {
+      await log.close()
+    }
+  }
+
   async #certify(directory: string): Promise<void> {
     const authority = await createAuthority(this.#home)
     const pair = await issue(authority, this.#home, 'server', { commonName: 'minio', addresses: [this.host] })
@@ -180,6 +192,8 @@ class LocalMinio implements MinioServer {
       accessKey: this.accessKeyId,
       secretKey: this.secretAccessKey,
       region: this.#options.region ?? 'us-east-1',
+      // It would write its retries to the console; `waitFor` does them here.
+      retryOptions: { disableRetry: true },
     })
     if (this.ca !== undefined) client.setRequestOptions({ ca: this.ca })
     return client

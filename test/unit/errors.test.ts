@@ -20,7 +20,10 @@ const anyThrown = fc.oneof(
   fc.string(),
   fc.integer(),
   fc.bigInt(),
-  fc.record({ message: fc.string(), code: fc.oneof(fc.string(), fc.integer()) }, { requiredKeys: [], noNullPrototype: true }),
+  fc.record(
+    { message: fc.string(), code: fc.oneof(fc.string(), fc.integer()) },
+    { requiredKeys: [], noNullPrototype: true },
+  ),
   fc.string().map((message) => new TypeError(message)),
 )
 

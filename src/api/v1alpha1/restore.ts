@@ -1,5 +1,15 @@
 import Type from 'typebox'
-import { choice, exactlyOneOf, immutableExcept, object, objectName, rules, type Static, text } from '../schema.ts'
+import {
+  choice,
+  exactlyOneOf,
+  immutableExcept,
+  object,
+  objectName,
+  relativePath,
+  rules,
+  type Static,
+  text,
+} from '../schema.ts'
 import { DatabaseSpec } from './database.ts'
 import type { KindInfo, Resource } from './group.ts'
 import { JobSpec } from './job.ts'
@@ -21,9 +31,7 @@ const source = object(
     ),
     ...storeMembers,
     path: Type.Optional(
-      text("Key prefix of a dump's attempt, below the store's prefix: where its manifest.json lies.", 2048, {
-        pattern: '^[^/].*$',
-      }),
+      relativePath("Key prefix of a dump's attempt, below the store's prefix: where its manifest.json lies.", 1024),
     ),
   },
   {

@@ -1,11 +1,21 @@
 import Type from 'typebox'
-import { exactlyOneOf, localRef, object, objectName, rules, type Static, secretKeyRef, text } from '../schema.ts'
+import {
+  exactlyOneOf,
+  localRef,
+  object,
+  objectName,
+  relativePath,
+  rules,
+  type Static,
+  secretKeyRef,
+  text,
+} from '../schema.ts'
 
 const s3 = object(
   {
     endpoint: text('URL of the S3 service.', 2048, { pattern: '^https?://[^/?#]+/?$' }),
     bucket: text('Bucket; it must exist.', 63, { minLength: 3, pattern: '^[a-z0-9][a-z0-9.-]*[a-z0-9]$' }),
-    prefix: Type.Optional(text('Key prefix below which everything is written.', 512, { pattern: '^[^/].*$' })),
+    prefix: Type.Optional(relativePath('Key prefix below which everything is written.', 256)),
     region: Type.Optional(text('Region, where the service wants one.', 63)),
     forcePathStyle: Type.Optional(
       Type.Boolean({ description: 'Bucket in the path (MinIO, Ceph) rather than in the host name.', default: true }),
@@ -23,12 +33,7 @@ const s3 = object(
 const volume = object(
   {
     claimName: objectName('PersistentVolumeClaim in this namespace.'),
-    path: Type.Optional(
-      text('Folder in the volume.', 1024, {
-        pattern: '^[^/].*$',
-        ...rules({ rule: "!self.split('/').exists(part, part == '..')", message: "volume.path must not contain '..'" }),
-      }),
-    ),
+    path: Type.Optional(relativePath('Folder in the volume.', 512)),
   },
   { description: 'A folder of a persistent volume.' },
 )

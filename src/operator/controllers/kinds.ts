@@ -53,7 +53,7 @@ function sourceOf(run: RestoreRun, dump: DumpRun | undefined): RestoreSource {
   const { dumpRef, s3, volume, path } = run.spec.source
   if (dumpRef === undefined) {
     if (path === undefined) throw new Error('a restore without dumpRef has no path')
-    return { store: { ...(s3 && { s3 }), ...(volume && { volume }) }, path }
+    return { store: { ...(s3 && { s3 }), ...(volume && { volume }) }, path: path.replace(/\/$/, '') }
   }
   const { path: artifactPath, manifestSHA256 } = dump?.status?.artifact ?? {}
   if (dump === undefined || artifactPath === undefined) throw new Error(`dump ${dumpRef.name} has no artefact`)

@@ -44,18 +44,12 @@ const STUCK_AFTER_MS = 10 * 60_000
 /** What a reconcile gets to clean up after its signal was aborted. */
 const ABORT_GRACE_MS = 2_000
 
-/** A watched informer and what its events mean for this controller's queue. */
-interface Source {
-  start(): void
-  stop(): void
-}
-
 /** Workers that take keys from a queue and reconcile them. */
 export class Controller {
   readonly name: string
   readonly queue: WorkQueue
   readonly #options: ControllerOptions
-  readonly #sources: Source[] = []
+  readonly #sources: Array<() => void> = []
   readonly #running = new Set<Deadline>()
   #workers: Promise<void>[] = []
 
@@ -79,16 +73,13 @@ export class Controller {
       if (event.type === 'update') for (const key of map(event.previous, event)) this.queue.add(key)
       for (const key of map(event.object, event)) this.queue.add(key)
     }
-    this.#sources.push({
-      start: () => informer.addHandler(handler),
-      stop: () => informer.removeHandler(handler),
-    })
+    this.#sources.push(() => informer.addHandler(handler))
     return this
   }
 
   /** Starts with what the informers hold; they are synced by then. */
   start(): void {
-    for (const source of this.#sources) source.start()
+    for (const startSource of this.#sources) startSource()
     this.#workers = Array.from({ length: this.#options.workers ?? 1 }, () => this.#work())
   }
 
@@ -98,7 +89,6 @@ export class Controller {
    * @returns whether all of them ended
    */
   async stop(graceMs: number): Promise<boolean> {
-    for (const source of this.#sources) source.stop()
     this.queue.shutDown('discard')
     if (await this.#endedWithin(graceMs)) return true
     for (const reconcile of this.#running) reconcile.abort(new Error('the controller stops'))

@@ -7,7 +7,8 @@ import { errorMessage } from '../../errors.ts'
 export type Check = () => Error | undefined
 
 export interface HealthServerOptions {
-  readonly host: string
+  /** Every address when not given: IPv6 and IPv4, or IPv4 alone on a node without IPv6. */
+  readonly host?: string
   /** 0 takes a free one. */
   readonly port: number
   readonly registry: Registry

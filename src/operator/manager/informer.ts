@@ -122,11 +122,6 @@ export class Informer<T extends ApiObject> {
     for (const object of this.#store.list()) this.#call(handler, { type: 'add', object })
   }
 
-  removeHandler(handler: InformerHandler<T>): void {
-    const index = this.#handlers.indexOf(handler)
-    if (index >= 0) this.#handlers.splice(index, 1)
-  }
-
   /** Resolves when the store has been complete once; rejects with the signal's reason. */
   async waitForSync(signal: AbortSignal): Promise<void> {
     const aborted = Promise.withResolvers<never>()

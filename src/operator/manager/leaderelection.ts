@@ -225,7 +225,7 @@ export class LeaderElector {
     const { lock, identity } = this.#options
     const held = this.holder === identity ? `not renewed for ${this.#renewDeadlineMs} ms` : `held by ${this.holder}`
     return new PgpackError(
-      'INTERNAL',
+      'LEADERSHIP_LOST',
       `lost leadership: lease ${lock.namespace}/${lock.name} of ${identity} was ${held}; the process has to end`,
     )
   }

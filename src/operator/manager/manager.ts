@@ -19,7 +19,7 @@ export interface ManagerOptions {
   readonly name: string
   readonly log: Logger
   /** Where /healthz, /readyz and /metrics listen; port 0 takes a free one. */
-  readonly health: { readonly host: string; readonly port: number }
+  readonly health: { readonly host?: string; readonly port: number }
   /** Left out: this process leads without asking. */
   readonly leaderElection?: LeaderElectionTiming & {
     readonly namespace: string

@@ -43,6 +43,8 @@ const RETRY_BASE_MS = 200
 const MAX_RETRY_AFTER_MS = 30_000
 /** Finds a peer that went away without a FIN, before the kernel's two hours. */
 const TCP_KEEPALIVE_MS = 30_000
+/** The API server closes an idle connection after 90 s; a POST on one that it is just closing would be lost. */
+const IDLE_CONNECTION_MS = 60_000
 /** Failures before a byte was sent: even a POST is safe to repeat. */
 const NEVER_CONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
 
@@ -53,7 +55,7 @@ const NEVER_CONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOS
  */
 export class RestClient {
   readonly #access: ClusterAccess
-  readonly #agent = new Agent({ keepAlive: true })
+  readonly #agent = new Agent({ keepAlive: true, timeout: IDLE_CONNECTION_MS })
   readonly #userAgent: string
   readonly #clock: Clock
   readonly #random: () => number

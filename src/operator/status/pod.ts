@@ -22,9 +22,9 @@ const MAX_TAIL = 512
 const IMAGE_REASONS = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull'])
 /** The kubelet's words for a Secret or a key that is not there, in Events and in container states. */
 const SECRET_MISSING = [
-  /secret "([^"]+)" not found/,
-  /couldn't find key \S+ in Secret (\S+)/,
-  /references non-existent secret key: (\S+)/,
+  { pattern: /secret "([^"]+)" not found/, what: 'Secret' },
+  { pattern: /couldn't find key (\S+) in Secret/, what: 'the Secret with the key' },
+  { pattern: /references non-existent secret key: (\S+)/, what: 'the Secret with the key' },
 ]
 
 function engineStatus(pod: Pod) {
@@ -121,15 +121,13 @@ function mountFailure(warnings: readonly Warning[]): Cause | undefined {
 }
 
 function missingSecret(message: string): Cause | undefined {
-  for (const pattern of SECRET_MISSING) {
+  for (const { pattern, what } of SECRET_MISSING) {
     const name = pattern.exec(message)?.[1]
-    if (name !== undefined) return { reason: 'SecretNotFound', message: secretMessage(name, message) }
+    if (name === undefined) continue
+    const advice = `${what} ${name} does not exist: create it and the pod starts by itself`
+    return { reason: 'SecretNotFound', message: `${advice} (${truncate(message, MAX_TAIL)})` }
   }
   return undefined
-}
-
-function secretMessage(name: string, message: string): string {
-  return `Secret ${name} or a key in it does not exist: create it and the pod goes on (${truncate(message, MAX_TAIL)})`
 }
 
 /** Why a Job has no pod, from the Job's Events. */

@@ -19,7 +19,7 @@ import {
   createCredentials,
   createNodeComponents,
 } from './components.ts'
-import { importImage, startContainerd } from './containerd.ts'
+import { importImages, startContainerd } from './containerd.ts'
 import { type Layout, network, readLayout } from './layout.ts'
 import {
   createNamespace,
@@ -35,11 +35,7 @@ import { startRelay } from './relay.ts'
 type Tools = Record<ComponentName | 'kubectl', string>
 
 /** The images that every single-node cluster has. */
-interface Images {
-  readonly pause: ImageArchive
-  readonly postgres: ImageArchive
-  readonly minio: ImageArchive
-}
+type Images = Readonly<Record<'pause' | 'postgres' | 'minio', ImageArchive>>
 
 /** A single-node cluster that runs. */
 export interface BareCluster {
@@ -64,7 +60,9 @@ export async function startBareCluster(): Promise<BareCluster> {
   const tools = await ensureTools([...componentNames, 'helm', 'kubectl'])
   const images = { pause: await pauseImage(), postgres: await postgresImage(), minio: await minioImage() }
   await withLock(layout.state, async () => {
-    if (await isHealthy(layout, tools)) return
+    const running = await findNamespace(layout)
+    // Images may have changed since it was started.
+    if (running !== undefined && (await isHealthy(layout, tools))) return importImages(running, Object.values(images))
     await destroy(layout)
     await step(`starting the cluster ${layout.name}`, '15 s', () => start(layout, tools, images))
   })
@@ -97,9 +95,9 @@ export async function loadOperatorImage(): Promise<string> {
   if (namespace === undefined) {
     throw new HarnessError('CLUSTER_NOT_RUNNING', 'the single-node cluster does not run: npm run cluster -- up')
   }
-  const { reference, archive } = await operatorImage()
-  await importImage(namespace, reference, archive)
-  return reference
+  const image = await operatorImage()
+  await importImages(namespace, [image])
+  return image.reference
 }
 
 async function start(layout: Layout, tools: Tools, images: Images): Promise<void> {
@@ -139,9 +137,7 @@ async function startComponents(
 
 async function startRuntime(namespace: Namespace, layout: Layout, images: Images): Promise<void> {
   await startContainerd(namespace, layout, images.pause.reference)
-  for (const { reference, archive } of [images.pause, images.postgres, images.minio]) {
-    await importImage(namespace, reference, archive)
-  }
+  await importImages(namespace, Object.values(images))
 }
 
 /** Makes the API server reachable from outside, on a port that is written down. */
@@ -168,8 +164,8 @@ async function waitForNode(namespace: Namespace, layout: Layout, tools: Tools): 
   ])
 }
 
+/** Whether the processes that are there answer as they should. */
 async function isHealthy(layout: Layout, tools: Tools): Promise<boolean> {
-  if ((await findNamespace(layout)) === undefined) return false
   try {
     const port = Number(await readFile(layout.portFile, 'utf8'))
     return (await isApiServerReady(accessBy(layout, port))) && (await isNodeReady(layout, tools))

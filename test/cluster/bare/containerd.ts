@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageArchive } from '../images/archives.ts'
 import { waitFor } from '../processes.ts'
 import { type Layout, network } from './layout.ts'
 import { type Namespace, runInside, startInside } from './namespace.ts'
@@ -22,10 +23,12 @@ export async function startContainerd(namespace: Namespace, layout: Layout, paus
   await waitFor('containerd answers', 20_000, () => ctr(namespace, ['version']))
 }
 
-/** Imports an image archive, unless containerd has the image. */
-export async function importImage(namespace: Namespace, reference: string, archive: string): Promise<void> {
-  const images = await ctr(namespace, ['images', 'list', '--quiet', `name==${reference}`])
-  if (images.trim() === '') await ctr(namespace, ['images', 'import', archive])
+/** Imports those of the images that containerd does not have. */
+export async function importImages(namespace: Namespace, images: readonly ImageArchive[]): Promise<void> {
+  const present = (await ctr(namespace, ['images', 'list', '--quiet'])).split('\n')
+  for (const { reference, archive } of images) {
+    if (!present.includes(reference)) await ctr(namespace, ['images', 'import', archive])
+  }
 }
 
 function ctr(namespace: Namespace, args: readonly string[]): Promise<string> {

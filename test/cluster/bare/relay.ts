@@ -1,9 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { HarnessError } from '../errors.ts'
-import { tailOf, withLog } from '../processes.ts'
+import { appendingTo, tailOf } from '../processes.ts'
 
 /**
  * Makes the API server reachable from outside the cluster's network.
@@ -19,9 +19,8 @@ export async function startRelay(node: readonly [string, string[]], target: numb
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   const [execPath, execArgv] = node
-  const relay = withLog(log, (stdio) =>
-    fork(import.meta.filename, [String(target)], { detached: true, execPath, execArgv, stdio: [...stdio, 'ipc'] }),
-  )
+  const stdio: StdioOptions = [...appendingTo(log), 'ipc']
+  const relay = fork(import.meta.filename, [String(target)], { detached: true, execPath, execArgv, stdio })
   relay.send('listen', listener)
   await Promise.race([once(relay, 'message'), rejectOnExit(relay, log)])
   relay.disconnect()

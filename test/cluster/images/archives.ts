@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { cached, digest, digestFiles } from '../cache.ts'
 import { step } from '../progress.ts'
 import { ensureTools } from '../tools.ts'
@@ -15,7 +15,7 @@ export interface ImageArchive {
 /** The image of the process that holds a pod's namespaces open. */
 export async function pauseImage(): Promise<ImageArchive> {
   const { pause } = await ensureTools(['pause'])
-  return archived('pause', digest(pause), async () => ({
+  return archived('pause', buildOf(pause), async () => ({
     copy: [{ source: pause, destination: '/pause' }],
     config: ['--entrypoint', '["/pause"]', '--user', '65532:65532'],
   }))
@@ -24,7 +24,7 @@ export async function pauseImage(): Promise<ImageArchive> {
 /** MinIO's server; its arguments are the public image's. */
 export async function minioImage(): Promise<ImageArchive> {
   const { minio } = await ensureTools(['minio'])
-  return archived('minio', digest(minio), async () => ({
+  return archived('minio', buildOf(minio), async () => ({
     copy: [{ source: minio, destination: '/usr/bin/minio' }],
     config: ['--entrypoint', '["/usr/bin/minio"]'],
   }))
@@ -45,6 +45,11 @@ export async function postgresImage(): Promise<ImageArchive> {
     run: ['useradd', '--uid', '999', '--user-group', '--home-dir', '/var/lib/postgresql', 'postgres'],
     config: ['--entrypoint', '["/usr/local/bin/docker-entrypoint.sh"]', '--user', '999:999'],
   }))
+}
+
+/** A tool's folder in the cache bears the digest of all that it was built from. */
+function buildOf(tool: string): string {
+  return digest(basename(dirname(tool)))
 }
 
 function archived(name: string, tag: string, composition: () => Promise<Composition>): Promise<ImageArchive> {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { withLock } from '../cache.ts'
 import type { Cluster } from '../client.ts'
 import { repositoryDirectory } from '../settings.ts'
 import { ensureRestrictedNamespace } from './namespace.ts'
@@ -6,6 +7,7 @@ import { ensureRestrictedNamespace } from './namespace.ts'
 /** The Helm release of the operator: one for the quickstart and the tests alike, because the CRDs are the cluster's. */
 export const OPERATOR = { namespace: 'pgpack-system', release: 'pgpack' } as const
 
+const inNamespace = ['--namespace', OPERATOR.namespace]
 const chart = join(repositoryDirectory, 'charts', 'pgpack-operator')
 
 /** Installs the operator of this checkout, or upgrades to it, and waits until it is ready. */
@@ -15,16 +17,33 @@ export async function installOperator(cluster: Cluster): Promise<void> {
     ensureRestrictedNamespace(cluster, OPERATOR.namespace),
   ])
   const values = { ...imageValues(reference), 'image.pullPolicy': 'IfNotPresent' }
-  await cluster.helm([
-    ...['upgrade', '--install', OPERATOR.release, chart, '--namespace', OPERATOR.namespace],
-    ...Object.entries(values).flatMap(([name, value]) => ['--set-string', `${name}=${value}`]),
-    ...['--wait', '--timeout', '180s'],
-  ])
+  // Two test files may want it at once, and Helm takes one at a time.
+  await withLock(`Helm release ${OPERATOR.release}`, async () => {
+    await removeInterrupted(cluster)
+    await cluster.helm([
+      ...['upgrade', '--install', OPERATOR.release, chart, ...inNamespace],
+      ...Object.entries(values).flatMap(([name, value]) => ['--set-string', `${name}=${value}`]),
+      ...['--wait', '--timeout', '180s'],
+    ])
+  })
+}
+
+interface Release {
+  readonly name: string
+  readonly status: string
+}
+
+/** A Helm that was killed leaves a release that no later Helm may upgrade. */
+async function removeInterrupted(cluster: Pick<Cluster, 'helm'>): Promise<void> {
+  const json = await cluster.helm(['list', '--all', '--output', 'json', ...inNamespace])
+  const found = (JSON.parse(json) as Release[]).find(({ name }) => name === OPERATOR.release)
+  if (found?.status.startsWith('pending-'))
+    await cluster.helm(['uninstall', OPERATOR.release, '--wait', ...inNamespace])
 }
 
 /** Removes the operator and its resource definitions, and with them every dump and restore of the cluster. */
 export async function uninstallOperator(cluster: Pick<Cluster, 'helm' | 'kubectl'>): Promise<void> {
-  await cluster.helm(['uninstall', OPERATOR.release, '--namespace', OPERATOR.namespace, '--ignore-not-found', '--wait'])
+  await cluster.helm(['uninstall', OPERATOR.release, '--ignore-not-found', '--wait', ...inNamespace])
   const definitions = ['pgpackdumps.pgpack.io', 'pgpackrestores.pgpack.io']
   await cluster.kubectl(['delete', 'customresourcedefinition', '--ignore-not-found', ...definitions])
   await cluster.kubectl(['delete', 'namespace', '--ignore-not-found', OPERATOR.namespace])

@@ -4,7 +4,7 @@ import { API_VERSION, type KindInfo } from '../../../src/api/v1alpha1/group.ts'
 import { type PGPackRestore, PGPackRestoreKind } from '../../../src/api/v1alpha1/restore.ts'
 import type { Condition } from '../../../src/api/v1alpha1/status.ts'
 import { HarnessError } from '../errors.ts'
-import type { ClusterApi } from './api.ts'
+import type { ClusterApi, WatchEvent } from './api.ts'
 
 /** A dump or a restore, as the API server shows it. */
 export type Run = PGPackDump | PGPackRestore
@@ -93,7 +93,6 @@ export class RunWatch {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const look = (): void => {
       try {
-        if (this.#failure !== undefined) throw this.#failure
         const answer = check(this.latest(ref))
         if (answer !== undefined) resolve(answer)
       } catch (error) {
@@ -102,7 +101,8 @@ export class RunWatch {
     }
     const late = (): void => {
       const stands = describeRun(this.latest(ref))
-      reject(new HarnessError('NOT_READY', `${shortName(ref)}: not ${what} after ${seconds} s; ${stands}`))
+      const message = `${shortName(ref)}: not ${what} after ${seconds} s; ${stands}`
+      reject(new HarnessError('NOT_READY', message, { cause: this.#failure }))
     }
     const timer = setTimeout(late, seconds * 1000)
     const forget = this.onChange(look)
@@ -125,21 +125,26 @@ export class RunWatch {
     await this.#ended
   }
 
-  /** Watches for ever: the API server ends a watch every few minutes, and shows everything again to the next one. */
+  /**
+   * Watches for ever: the API server ends a watch every few minutes, and shows everything again to the next one. Just
+   * after the definitions were installed it refuses one for a moment; what it said is told at a deadline.
+   */
   async #follow(api: ClusterApi, namespace: string, kind: RunKind): Promise<void> {
     const { signal } = this.#stop
-    while (!signal.aborted && this.#failure === undefined) {
+    while (!signal.aborted) {
       try {
-        for await (const { type, object } of api.watch<Run>(runsPath(namespace, kind), signal)) {
-          if (type === 'ADDED' || type === 'MODIFIED') this.#seen(object)
-          if (type === 'DELETED') this.#deleted(object)
-        }
-        await delay(REWATCH_MS, undefined, { signal })
+        for await (const event of api.watch<Run>(runsPath(namespace, kind), signal)) this.#take(event)
       } catch (error) {
-        if (!signal.aborted) this.#failure = error
+        this.#failure = error
       }
-      this.#tell()
+      if (!signal.aborted) await delay(REWATCH_MS)
     }
+  }
+
+  #take({ type, object }: WatchEvent<Run>): void {
+    this.#failure = undefined
+    if (type === 'ADDED' || type === 'MODIFIED') this.#seen(object)
+    if (type === 'DELETED') this.#deleted(object)
   }
 
   #seen(run: Run): void {

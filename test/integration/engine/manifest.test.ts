@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it } from '@jest/globals'
+import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import type { CompressionOptions } from '../../../src/compression/method.ts'
 import { dump } from '../../../src/engine/dump.ts'
 import { restore } from '../../../src/engine/restore.ts'
@@ -15,6 +15,8 @@ import { failureOf, fingerprint, keysIn, testContext, useFolder } from '../../su
 import { usePostgres } from '../../support/postgres.ts'
 
 const FILE = 'public.orders.pgpack'
+jest.setTimeout(60_000)
+
 const postgres = usePostgres({
   setup: `
     CREATE TABLE orders (id int PRIMARY KEY, price numeric(8,2) NOT NULL, note text);

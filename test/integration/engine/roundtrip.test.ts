@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals'
+import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import type { CompressionOptions } from '../../../src/compression/method.ts'
 import { dump } from '../../../src/engine/dump.ts'
 import { restore } from '../../../src/engine/restore.ts'
@@ -10,6 +10,8 @@ import { fingerprint, testContext, useFolder } from '../../support/engine.ts'
 import { useMinio } from '../../support/minio.ts'
 import { type TestDatabase, usePostgres } from '../../support/postgres.ts'
 import { allTypes, userTypes } from '../../support/tables.ts'
+
+jest.setTimeout(60_000)
 
 const postgres = usePostgres({ setup: `${userTypes}${allTypes}` })
 const minio = useMinio()

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals'
+import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import pg from 'pg'
 import { dump } from '../../../src/engine/dump.ts'
 import { restore } from '../../../src/engine/restore.ts'
@@ -7,8 +7,10 @@ import { readManifest } from '../../../src/storage/manifest.ts'
 import { testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
-const ROWS = 3000
+const ROWS = 1000
 /** Each update of all rows is one transaction, so a moment of the table has one generation and all rows. */
+jest.setTimeout(60_000)
+
 const postgres = usePostgres({
   setup: `
     CREATE TABLE generations (id int PRIMARY KEY, generation int NOT NULL, filler text);

@@ -178,12 +178,11 @@ describe('what the reference cannot load, and we can', () => {
   }
 
   it(
-    'is a first frame that ends at byte 19, 20 or 21; our writer makes none',
+    'is a first frame that ends at byte 19, 20 or 21',
     async () => {
       const raw = await binary('all_types')
       const split = (at: number) => assemble('all_types', [raw.subarray(0, at), raw.subarray(at)])
       await refused([await split(19), await split(20), await split(21)], /ZSTD decompression error/)
-      expect(await loadByReference('many_rows', [])).toEqual([])
     },
     TIMEOUT,
   )

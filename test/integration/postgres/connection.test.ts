@@ -6,6 +6,10 @@ import type { ConnectionConfig, TLSConfig } from '../../../src/postgres/types.ts
 import { waitFor } from '../../cluster/processes.ts'
 import { type PostgresServer, startPostgres, usePostgres } from '../../support/postgres.ts'
 
+function activeOn({ processId }: PostgresConnection): string {
+  return `select 1 as one from pg_stat_activity where pid = ${processId} and state = 'active'`
+}
+
 describe('connect', () => {
   const postgres = usePostgres({ authentication: 'scram-sha-256' })
   const opened: PostgresConnection[] = []
@@ -211,12 +215,22 @@ describe('connect', () => {
       const connection = await open()
       const controller = new AbortController()
       const sleeping = connection.query('select pg_sleep(600)', [], { signal: controller.signal })
-      const active = `select 1 as one from pg_stat_activity where pid = ${connection.processId} and state = 'active'`
-      await waitFor('the backend sleeps', 5000, async () => (await postgres.server.query(active))[0])
+      await waitFor('the backend sleeps', 5000, async () => (await postgres.server.query(activeOn(connection)))[0])
       controller.abort()
       await expect(sleeping).rejects.toMatchObject({ code: 'CANCELLED' })
       expect(await connection.query('select 1 as n')).toEqual([{ n: 1 }])
-      expect(await postgres.server.query(active)).toEqual([])
+      expect(await postgres.server.query(activeOn(connection))).toEqual([])
+    })
+
+    it('is not lost on a command that the backend has yet to read', async () => {
+      const connection = await open()
+      for (let attempt = 0; attempt < 20; attempt += 1) {
+        const controller = new AbortController()
+        const sleeping = connection.query('select pg_sleep(600)', [], { signal: controller.signal })
+        queueMicrotask(() => queueMicrotask(() => controller.abort()))
+        await expect(sleeping).rejects.toMatchObject({ code: 'CANCELLED' })
+      }
+      expect(connection.closed).toBe(false)
     })
 
     it('ends whatever runs by the signal of the session', async () => {
@@ -230,9 +244,12 @@ describe('connect', () => {
 
     it("tells somebody else's cancelling apart from our own", async () => {
       const connection = await open()
-      const sleeping = connection.query('select pg_sleep(600)')
-      const cancelled = await Promise.allSettled([sleeping, connection.cancel()])
-      expect(cancelled[0]).toMatchObject({ reason: { code: 'POSTGRES_STATEMENT', details: { status: '57014' } } })
+      const cancelled = Promise.allSettled([connection.query('select pg_sleep(600)')])
+      await waitFor('the backend sleeps', 5000, async () => (await postgres.server.query(activeOn(connection)))[0])
+      await connection.cancel()
+      expect((await cancelled)[0]).toMatchObject({
+        reason: { code: 'POSTGRES_STATEMENT', details: { status: '57014' } },
+      })
     })
 
     it('keeps what a command achieved before the signal was heard', async () => {

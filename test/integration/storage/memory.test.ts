@@ -28,10 +28,10 @@ describe('memory', () => {
     const downloads = [await measure('download', options, 400)]
     const [small, large] = uploads
     expect(downloads[0]?.sha256).toBe(large?.sha256)
-    console.log(idle, uploads, downloads)
-    // 4 parts in flight and one being gathered are 40 MiB; sockets, the heap and the allocator take their part.
-    for (const { peakMiB } of uploads) expect(peakMiB - idle.peakMiB).toBeLessThan(90)
-    expect((large?.peakMiB ?? 0) - (small?.peakMiB ?? 0)).toBeLessThan(30)
-    for (const { peakMiB } of downloads) expect(peakMiB - idle.peakMiB).toBeLessThan(110)
+    // 4 parts in flight, one being gathered and one that waits for its head are 48 MiB.
+    for (const { peakMiB } of uploads) expect(peakMiB - idle.peakMiB).toBeLessThan(65)
+    expect((large?.peakMiB ?? 0) - (small?.peakMiB ?? 0)).toBeLessThan(10)
+    // 16 MiB are read ahead; what was handed over waits for the collector.
+    for (const { peakMiB } of downloads) expect(peakMiB - idle.peakMiB).toBeLessThan(130)
   })
 })

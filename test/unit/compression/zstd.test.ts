@@ -40,7 +40,8 @@ describe.each([
     ['at level 22', { [constants.ZSTD_c_compressionLevel]: 22 }],
     ['with a small window', { [constants.ZSTD_c_windowLog]: 10 }],
   ])('reads a frame %s', async (_name, params) => {
-    expect(await read(zstdCompressSync(content, { params }), options, [4093])).toEqual(content)
+    const found = await read(zstdCompressSync(content, { params }), options, [4093])
+    expect(found.equals(content)).toBe(true)
   })
 
   it('reads empty and skippable frames anywhere', async () => {
@@ -50,7 +51,7 @@ describe.each([
     const file = Buffer.concat([skippable(0), a, empty, skippable(9000, 15), b, empty, skippable(4, 3)])
     await fc.assert(
       fc.asyncProperty(pieceSizes, async (sizes) => {
-        expect(await read(file, options, sizes)).toEqual(content.subarray(0, 2000))
+        expect((await read(file, options, sizes)).equals(content.subarray(0, 2000))).toBe(true)
       }),
       { numRuns: 20 },
     )
@@ -124,7 +125,7 @@ describe('decompress Zstd', () => {
   })
 
   it('streams one giant frame in pieces of bounded size', async () => {
-    const giant = sample(12_000_000)
+    const giant = sample(9_000_000)
     const file = zstdCompressSync(giant, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
     let length = 0
     let largest = 0

@@ -136,6 +136,17 @@ describe.each(sources)('PGPackReader of %s', (kind, open) => {
     })
   })
 
+  it.each(['Zstd', 'LZ4'] as const)('refuses a %s body that is not as long as the header says', async (method) => {
+    const { file, summary } = await writeFile({ compression: { method } }, [[rows(40), 40]])
+    for (const wrong of [summary.rawBytes - 1n, summary.rawBytes + 1n, 0n, 2n ** 64n - 1n]) {
+      file.writeBigUInt64BE(wrong, summary.bodyOffset - 8)
+      expect(await faultOf(readAll(open(file)))).toMatchObject({
+        code: 'PGPACK_LENGTH_MISMATCH',
+        details: { expected: `${wrong} bytes`, found: `${summary.rawBytes} bytes` },
+      })
+    }
+  })
+
   it('reads a gzip body', async () => {
     const raw = pgcopy(rows(20))
     const body = gzipSync(raw)

@@ -183,6 +183,20 @@ describe('PGPackWriter', () => {
     expect(sink.file).toBeUndefined()
   })
 
+  it('gives its sink nothing more after a failure', async () => {
+    let writes = 0
+    class FailingSink extends MemorySink {
+      override async write(): Promise<void> {
+        writes++
+        if (writes === 2) throw new Error('lost the connection')
+      }
+    }
+    const writer = new PGPackWriter(new FailingSink(), { columns: COLUMNS, compression: { method: 'Zstd' } })
+    for (let chunk = 0; chunk < 4; chunk++) await writer.writeRows(rows(10), 10)
+    await faultOf(writer.finish())
+    expect(writes).toBe(2)
+  })
+
   it('takes nothing after it was aborted or finished', async () => {
     const sink = new MemorySink()
     const writer = new PGPackWriter(sink, { columns: COLUMNS, compression: { method: 'Zstd' } })

@@ -11,6 +11,7 @@ import {
   MIN_PART_SIZE,
   PARTS_IN_FLIGHT,
   Part,
+  PartBuffers,
   partSize,
 } from '../../../src/storage/s3parts.ts'
 
@@ -71,42 +72,61 @@ describe('a part', () => {
 
   it('is its chunks in order, with their SHA-256', () => {
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (pieces) => {
-        const part = new Part(3, 1000)
+      fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 20 }), (pieces) => {
+        const part = new Part(3, Buffer.alloc(1000, 'x'))
         for (const piece of pieces) part.push(Buffer.from(piece))
         const whole = Buffer.concat(pieces)
         expect(part.size).toBe(whole.length)
         expect(part.room).toBe(1000 - whole.length)
         const sealed = part.seal()
-        expect(Buffer.concat(sealed.chunks).equals(whole)).toBe(true)
-        expect(sealed).toMatchObject({ number: 3, size: whole.length, sha256: hexOf(whole) })
+        expect(sealed.data.equals(whole)).toBe(true)
+        expect(sealed).toMatchObject({ number: 3, sha256: hexOf(whole) })
       }),
     )
   })
 
   it('puts a head that comes last at its start', () => {
-    const part = new Part(1, 100, 4)
+    const part = new Part(1, Buffer.alloc(100), 4)
     part.push(Buffer.from('body'))
     expect(part.size).toBe(8)
     const sealed = part.seal(Buffer.from('head'))
-    expect(Buffer.concat(sealed.chunks).toString()).toBe('headbody')
+    expect(sealed.data.toString()).toBe('headbody')
     expect(sealed.sha256).toBe(hexOf(Buffer.from('headbody')))
   })
 
-  it('keeps the chunks themselves: nothing is copied', () => {
-    const part = new Part(1, 100)
+  it('keeps nothing of its chunks: they may be used again at once', () => {
+    const part = new Part(1, Buffer.alloc(10))
     const chunk = Buffer.from('abc')
     part.push(chunk)
-    expect(part.seal().chunks[0]).toBe(chunk)
+    chunk.fill(0)
+    expect(part.seal().data.toString()).toBe('abc')
   })
 
   it('refuses a head of another length', () => {
-    expect(() => new Part(1, 100, 4).seal()).toThrow(RangeError)
-    expect(() => new Part(1, 100, 4).seal(Buffer.alloc(5))).toThrow(RangeError)
-    expect(() => new Part(1, 100).seal(Buffer.alloc(1))).toThrow(RangeError)
+    const buffer = Buffer.alloc(100)
+    expect(() => new Part(1, buffer, 4).seal()).toThrow(RangeError)
+    expect(() => new Part(1, buffer, 4).seal(Buffer.alloc(5))).toThrow(RangeError)
+    expect(() => new Part(1, buffer).seal(Buffer.alloc(1))).toThrow(RangeError)
+  })
+})
+
+describe('part buffers', () => {
+  it('are used again when the size fits, and not kept when it does not', () => {
+    const buffers = new PartBuffers()
+    const first = buffers.take(10)
+    buffers.give(first)
+    expect(buffers.take(10)).toBe(first)
+    expect(buffers.take(10)).not.toBe(first)
+    buffers.give(first)
+    expect(buffers.take(20)).toHaveLength(20)
+    expect(buffers.take(10)).not.toBe(first)
   })
 
-  it('has room for a head that is larger than it', () => {
-    expect(new Part(1, 100, 400).capacity).toBe(400)
+  it('that are kept are no more than can be in flight', () => {
+    const buffers = new PartBuffers()
+    const all = Array.from({ length: PARTS_IN_FLIGHT + 3 }, () => buffers.take(10))
+    for (const buffer of all) buffers.give(buffer)
+    const again = Array.from({ length: PARTS_IN_FLIGHT + 3 }, () => buffers.take(10))
+    expect(again.filter((buffer) => all.includes(buffer))).toHaveLength(PARTS_IN_FLIGHT)
   })
 })

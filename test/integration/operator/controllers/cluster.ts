@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { KubeConfig } from '@kubernetes/client-node'
 import { plainCustomResourceDefinitions } from '../../../../scripts/generate/crds.ts'
 import { silentLogger } from '../../../../src/log.ts'
@@ -6,15 +7,28 @@ import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import type { ApiObject, Resource } from '../../../../src/operator/manager/resources.ts'
 import { RestClient } from '../../../../src/operator/manager/rest.ts'
 import { type ControlPlane, startControlPlane } from '../../../cluster/controlplane.ts'
+import { appendingTo, startBound, stop } from '../../../cluster/processes.ts'
+import { ensureTools } from '../../../cluster/tools.ts'
 
-const CRDS: Resource<ApiObject & { status?: { conditions?: { type: string; status: string }[] } }> = {
+interface CustomResourceDefinition extends ApiObject {
+  readonly spec?: { readonly names?: { readonly shortNames?: readonly string[] } }
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
+}
+
+const CRDS: Resource<CustomResourceDefinition> = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
   kind: 'CustomResourceDefinition',
   plural: 'customresourcedefinitions',
   namespaced: false,
 }
-const NAMESPACES: Resource = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false }
+export const NAMESPACES: Resource = {
+  group: '',
+  version: 'v1',
+  kind: 'Namespace',
+  plural: 'namespaces',
+  namespaced: false,
+}
 
 /** An API server with our CRDs, and nobody who acts on them yet. */
 export class TestCluster {
@@ -23,6 +37,7 @@ export class TestCluster {
   readonly #controlPlane: ControlPlane
   readonly #rest: RestClient
   #namespaces = 0
+  #controllers: ChildProcess | undefined
 
   private constructor(controlPlane: ControlPlane) {
     this.#controlPlane = controlPlane
@@ -33,14 +48,28 @@ export class TestCluster {
     this.client = new KubernetesClient(this.#rest)
   }
 
-  static async start(): Promise<TestCluster> {
+  static async start(options = { crds: true }): Promise<TestCluster> {
     const cluster = new TestCluster(await startControlPlane())
-    await cluster.#installCrds()
+    if (options.crds) await cluster.#installCrds()
     return cluster
+  }
+
+  /** Kubernetes' own Job controller, garbage collector and TTL controller. */
+  async startControllers(): Promise<void> {
+    const { 'kube-controller-manager': path } = await ensureTools(['kube-controller-manager'])
+    const controllers = ['job-controller', 'garbage-collector-controller', 'ttl-after-finished-controller']
+    const flags = [
+      `--kubeconfig=${this.#controlPlane.kubeconfig}`,
+      `--controllers=${controllers.join()}`,
+      '--leader-elect=false',
+      '--secure-port=0',
+    ]
+    this.#controllers = startBound(path, flags, appendingTo(`${this.#controlPlane.kubeconfig}.controllers.log`))
   }
 
   async stop(): Promise<void> {
     this.#rest.close()
+    if (this.#controllers !== undefined) await stop(this.#controllers, 0)
     await this.#controlPlane.stop()
   }
 
@@ -83,9 +112,18 @@ export class TestCluster {
     }
   }
 
+  /** Path of an administrator's kubeconfig. */
+  get kubeconfig(): string {
+    return this.#controlPlane.kubeconfig
+  }
+
+  crd(name: string): Promise<CustomResourceDefinition> {
+    return this.client.get(CRDS, { name })
+  }
+
   /** The conditions of a CRD. */
   async crdConditions(name: string): Promise<Record<string, string>> {
-    const { status } = await this.client.get(CRDS, { name })
+    const { status } = await this.crd(name)
     return Object.fromEntries((status?.conditions ?? []).map(({ type, status }) => [type, status]))
   }
 }

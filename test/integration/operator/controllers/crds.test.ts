@@ -83,8 +83,10 @@ describe('the CRDs on a real API server', () => {
     [
       'a folder that climbs',
       { destination: { volume: { claimName: 'c', path: 'a/../../b' } } },
-      "must not contain '..'",
+      "must not contain the segment '.' or '..'",
     ],
+    ['a prefix from the root', { destination: { s3: { ...s3, prefix: '/a' } } }, 'prefix'],
+    ['a prefix with an empty segment', { destination: { s3: { ...s3, prefix: 'a//b' } } }, 'prefix'],
     ['an endpoint that is no URL', { destination: { s3: { ...s3, endpoint: 'minio:9000' } } }, 'endpoint'],
     ['a Secret whose name cannot exist', { source: { secretRef: { name: 'No Such' } } }, 'secretRef.name'],
     ['no objects', { objects: [] }, 'should have at least 1 items'],

@@ -34,6 +34,17 @@ export class Kubelet {
     return this.#client.patchStatus(PODS, ref(pod), status)
   }
 
+  /** Gives the pod a node: from then on it ends gracefully, and only the kubelet takes it away. */
+  async bind(pod: Pod): Promise<void> {
+    const { namespace, name } = ref(pod)
+    const target = { apiVersion: 'v1', kind: 'Node', name: 'node' }
+    await this.#client.rest.json({
+      method: 'POST',
+      path: `/api/v1/namespaces/${namespace}/pods/${name}/binding`,
+      body: { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target },
+    })
+  }
+
   run(pod: Pod): Promise<Pod> {
     return this.patchPod(pod, {
       phase: 'Running',

@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { DUMPS, kindOf, RESTORES } from '../../../../src/operator/controllers/kinds.ts'
+import { DUMPS, RESTORES } from '../../../../src/operator/controllers/kinds.ts'
 import {
   CONFIG_MAPS,
-  EVENTS,
   JOBS,
   type Job,
   type ObjectRef,
@@ -12,14 +11,15 @@ import {
 } from '../../../../src/operator/manager/resources.ts'
 import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
 import { parseRunConfig } from '../../../../src/run/config.ts'
-import type { RunResult } from '../../../../src/run/result.ts'
 import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
 import { dump, restore } from './manifests.ts'
+import { conditionOf, failedWith, Scenario, succeeded } from './scenario.ts'
 
 let cluster: TestCluster
 let kubelet: Kubelet
 let namespace: string
+let scenario: Scenario
 let operator: RunningOperator
 
 beforeAll(async () => {
@@ -29,82 +29,20 @@ beforeAll(async () => {
 afterAll(() => cluster.stop())
 beforeEach(async () => {
   namespace = await cluster.namespace()
+  scenario = new Scenario(cluster, namespace)
   operator = cluster.startOperator(namespace)
 })
 afterEach(() => operator.stop())
 
-const succeeded = (attempt: string, path = 'test/orders/attempt'): RunResult => ({
-  outcome: 'Succeeded',
-  attempt,
-  totals: { objects: 1, rows: '5000000', bytes: '1073741824', storedBytes: '314572800' },
-  seconds: 14.21,
-  artifact: { path, manifestSHA256: 'a'.repeat(64) },
-})
-const failedWith = (
-  attempt: string,
-  code: 'POSTGRES_AUTHENTICATION' | 'STORE_UNREACHABLE',
-  retryable: boolean,
-): RunResult => ({
-  outcome: 'Failed',
-  attempt,
-  code,
-  message: `${code} as the engine tells it`,
-  retryable,
-})
-
-const create = async <R extends Run>(resource: Resource<R>, manifest: object): Promise<R> =>
-  cluster.client.create(resource, manifest as R)
-const read = <R extends Run>(run: R): Promise<R> => cluster.client.get(kindOf(run) as Resource<R>, run.metadata)
-const conditionOf = (run: Run) => run.status?.conditions?.find(({ type }) => type === 'Succeeded')
-
-/** Waits until the run's Succeeded condition has this reason. */
-async function reaches<R extends Run>(run: R, reason: string): Promise<R> {
-  let last: R = run
-  try {
-    return await eventually(`${run.metadata.name} reaches ${reason}`, async () => {
-      last = await read(run)
-      return conditionOf(last)?.reason === reason && last
-    })
-  } catch (error) {
-    throw new Error(`${run.metadata.name} is ${JSON.stringify(last.status)}`, { cause: error })
-  }
-}
-
-async function jobOf(run: Run): Promise<Job> {
-  return eventually(`${run.metadata.name} has a Job`, async () => {
-    const { items } = await cluster.client.list(JOBS, { namespace })
-    return items.find((job) => job.metadata?.ownerReferences?.[0]?.uid === run.metadata.uid)
-  })
-}
-
-async function eventsOf(run: Run): Promise<string[]> {
-  const { items } = await cluster.client.list(EVENTS, {
-    namespace,
-    fieldSelector: `involvedObject.uid=${run.metadata.uid}`,
-  })
-  return items.map(({ reason }) => reason ?? '')
-}
-
-/** Waits until an Event of this reason was recorded; the message. */
-async function told(run: Run, reason: string): Promise<string> {
-  return eventually(`Event ${reason} of ${run.metadata.name}`, async () => {
-    const { items } = await cluster.client.list(EVENTS, {
-      namespace,
-      fieldSelector: `involvedObject.uid=${run.metadata.uid}`,
-    })
-    return items.find((event) => event.reason === reason)?.message
-  })
-}
-
 /** A Job, and its first pod, running. */
 async function started(run: Run): Promise<{ job: Job; pod: Pod }> {
-  const job = await jobOf(run)
+  const job = await scenario.jobOf(run)
   const pod = await kubelet.run(await kubelet.createPod(job))
-  await reaches(run, 'Running')
+  await scenario.reaches(run, 'Running')
   return { job, pod }
 }
 
-async function finish(job: Job, pod: Pod, result = succeeded(pod.metadata?.name ?? '')): Promise<void> {
+async function finish(job: Job, pod: Pod, result = succeeded(pod)): Promise<void> {
   await kubelet.finish(pod, result)
   await kubelet.completeJob(job)
 }
@@ -124,14 +62,14 @@ async function deleteJob(job: Job): Promise<void> {
 
 describe('a dump', () => {
   it('lives from Unknown to True', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
-    const job = await jobOf(run)
-    const first = await reaches(run, 'Pending')
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
+    const job = await scenario.jobOf(run)
+    const first = await scenario.reaches(run, 'Pending')
     expect(conditionOf(first)).toMatchObject({ status: 'Unknown', observedGeneration: 1 })
     expect(first.status).toMatchObject({ phase: 'Pending', jobName: job.metadata?.name, observedGeneration: 1 })
 
     const pod = await kubelet.run(await kubelet.createPod(job))
-    const running = await reaches(run, 'Running')
+    const running = await scenario.reaches(run, 'Running')
     expect(running.status).toMatchObject({ phase: 'Running', attempts: 1, attempt: pod.metadata?.name })
     expect(running.status?.conditions).toEqual(
       expect.arrayContaining([
@@ -141,20 +79,20 @@ describe('a dump', () => {
     )
 
     await finish(job, pod)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     expect(done.status).toMatchObject({
       phase: 'Succeeded',
       progress: { rows: 5_000_000, percent: 100, display: '100%', size: '300 MiB' },
       artifact: { path: 'test/orders/attempt', manifestSHA256: 'a'.repeat(64), rows: 5_000_000, objects: 1 },
     })
     expect(done.status?.completionTime).toBeDefined()
-    expect(await told(run, 'Succeeded')).toBe('5000000 rows, 1 GiB (300 MiB stored) in 14.2 s')
-    expect(await eventsOf(run)).toEqual(['RunStarted', 'Succeeded'])
+    expect(await scenario.told(run, 'Succeeded')).toBe('5000000 rows, 1 GiB (300 MiB stored) in 14.2 s')
+    expect(await scenario.eventsOf(run)).toEqual(['RunStarted', 'Succeeded'])
   })
 
   it('gives its Job the configuration that the engine reads, and no secret', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
-    const job = await jobOf(run)
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
+    const job = await scenario.jobOf(run)
     const name = job.spec?.template.spec?.volumes?.find((volume) => volume.name === 'config')?.configMap?.name ?? ''
     const { data } = await cluster.client.get(CONFIG_MAPS, { namespace, name })
     const config = parseRunConfig(data?.['run.json'] ?? '')
@@ -166,11 +104,11 @@ describe('a dump', () => {
   })
 
   it('lets its Job expire only after the result was recorded', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders', { job: { ttlSecondsAfterFinished: 77 } }))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders', { job: { ttlSecondsAfterFinished: 77 } }))
     const { job, pod } = await started(run)
     expect(job.spec?.ttlSecondsAfterFinished).toBeUndefined()
     await finish(job, pod)
-    await reaches(run, 'Succeeded')
+    await scenario.reaches(run, 'Succeeded')
     await eventually('the Job has a time to live', async () => {
       const { spec } = await cluster.client.get(JOBS, { namespace, name: job.metadata?.name ?? '' })
       return spec?.ttlSecondsAfterFinished === 77
@@ -178,12 +116,12 @@ describe('a dump', () => {
   })
 
   it('fails at once, by the reason of the engine, when a retry cannot help', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
-    await kubelet.finish(pod, failedWith(pod.metadata?.name ?? '', 'POSTGRES_AUTHENTICATION', false))
+    await kubelet.finish(pod, failedWith(pod, 'POSTGRES_AUTHENTICATION', false))
     await kubelet.failJob(job, 'PodFailurePolicy')
-    await eventually('the run has failed', async () => (await read(run)).status?.phase === 'Failed')
-    const { status } = await read(run)
+    await eventually('the run has failed', async () => (await scenario.read(run)).status?.phase === 'Failed')
+    const { status } = await scenario.read(run)
     expect(status?.conditions).toEqual([
       expect.objectContaining({
         type: 'Succeeded',
@@ -194,132 +132,132 @@ describe('a dump', () => {
       expect.objectContaining({ type: 'Reconciling', status: 'False' }),
       expect.objectContaining({ type: 'Stalled', status: 'True', reason: 'AuthenticationFailed' }),
     ])
-    expect(await told(run, 'Failed')).toContain('AuthenticationFailed: ')
+    expect(await scenario.told(run, 'Failed')).toContain('AuthenticationFailed: ')
   })
 
   it('retries what can pass, and tells of both attempts', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
-    await kubelet.finish(pod, failedWith(pod.metadata?.name ?? '', 'STORE_UNREACHABLE', true))
-    const retrying = await reaches(run, 'Retrying')
+    await kubelet.finish(pod, failedWith(pod, 'STORE_UNREACHABLE', true))
+    const retrying = await scenario.reaches(run, 'Retrying')
     expect(retrying.status?.lastFailure).toMatchObject({ attempt: pod.metadata?.name, reason: 'StoreUnreachable' })
 
     const second = await started(run)
-    const running = await read(run)
+    const running = await scenario.read(run)
     expect(running.status).toMatchObject({ attempts: 2, attempt: second.pod.metadata?.name })
     expect(conditionOf(running)?.message).toContain('attempt 2 of 4')
     await finish(job, second.pod)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     expect(done.status?.lastFailure?.reason).toBe('StoreUnreachable')
-    expect(await told(run, 'AttemptFailed')).toContain('StoreUnreachable')
+    expect(await scenario.told(run, 'AttemptFailed')).toContain('StoreUnreachable')
   })
 
   it('goes on under a new attempt when its pod was deleted', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
     await deletePod(pod)
-    await reaches(run, 'Pending')
+    await scenario.reaches(run, 'Pending')
     const second = await started(run)
     await finish(job, second.pod)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     expect(done.status).toMatchObject({ attempts: 2, attempt: second.pod.metadata?.name })
   })
 
   it('is not done again when its Job was deleted after success', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
     await finish(job, pod)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     await deleteJob(job)
     await operator.stop()
     operator = cluster.startOperator(namespace)
     // Another run that is served to its Job proves that the operator has looked at everything.
-    await jobOf(await create(DUMPS, dump(namespace, 'other')))
-    const { items } = await cluster.client.list(JOBS, { namespace })
+    await scenario.jobOf(await scenario.create(DUMPS, dump(namespace, 'other')))
+    const items = await scenario.jobs()
     expect(items.map(({ metadata }) => metadata?.ownerReferences?.[0]?.name)).toEqual(['other'])
-    expect((await read(run)).status).toEqual(done.status)
+    expect((await scenario.read(run)).status).toEqual(done.status)
   })
 
   it('is done again under the next name when its Job was deleted before the end', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
     await deletePod(pod)
     await deleteJob(job)
     const next = await eventually('a second Job', async () => {
-      const { items } = await cluster.client.list(JOBS, { namespace })
+      const items = await scenario.jobs()
       return items.find(({ metadata }) => metadata?.name === `${job.metadata?.name}-2`)
     })
     expect(next.spec?.backoffLimit).toBe(2)
     const second = await kubelet.run(await kubelet.createPod(next))
     await finish(next, second)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     expect(done.status).toMatchObject({ jobName: next.metadata?.name, attempts: 2 })
   })
 
   it('is finished by an operator that was away when its Job ended', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(run)
     await operator.stop()
     await finish(job, pod)
     operator = cluster.startOperator(namespace)
-    await reaches(run, 'Succeeded')
-    expect(await told(run, 'Succeeded')).toContain('5000000 rows')
+    await scenario.reaches(run, 'Succeeded')
+    expect(await scenario.told(run, 'Succeeded')).toContain('5000000 rows')
   })
 
   it('is suspended and goes on', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job } = await started(run)
     await cluster.client.patch(DUMPS, run.metadata, { spec: { suspend: true } })
-    await reaches(run, 'Suspended')
+    await scenario.reaches(run, 'Suspended')
     const jobSuspend = async () =>
       (await cluster.client.get(JOBS, { namespace, name: job.metadata?.name ?? '' })).spec?.suspend
     await eventually('the Job is suspended', async () => (await jobSuspend()) === true)
     await cluster.client.patch(DUMPS, run.metadata, { spec: { suspend: false } })
     await eventually('the Job goes on', async () => (await jobSuspend()) === false)
-    await told(run, 'Resumed')
-    expect(await eventsOf(run)).toEqual(expect.arrayContaining(['RunStarted', 'Suspended', 'Resumed']))
+    await scenario.told(run, 'Resumed')
+    expect(await scenario.eventsOf(run)).toEqual(expect.arrayContaining(['RunStarted', 'Suspended', 'Resumed']))
   })
 
   it('that is created suspended has no Job until it is resumed', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders', { suspend: true }))
-    await reaches(run, 'Suspended')
-    expect((await cluster.client.list(JOBS, { namespace })).items).toEqual([])
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders', { suspend: true }))
+    await scenario.reaches(run, 'Suspended')
+    expect(await scenario.jobs()).toEqual([])
     await cluster.client.patch(DUMPS, run.metadata, { spec: { suspend: false } })
-    await jobOf(run)
+    await scenario.jobOf(run)
   })
 
   it('says which Secret is missing, and goes on when it is there', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders'))
-    const job = await jobOf(run)
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
+    const job = await scenario.jobOf(run)
     const pod = await kubelet.createPod(job)
     await kubelet.warn(
       pod,
       'FailedMount',
       'MountVolume.SetUp failed for volume "database" : secret "orders-app" not found',
     )
-    const waiting = await reaches(run, 'SecretNotFound')
+    const waiting = await scenario.reaches(run, 'SecretNotFound')
     expect(conditionOf(waiting)).toMatchObject({
       status: 'Unknown',
       message: expect.stringContaining('Secret orders-app'),
     })
-    await told(run, 'SecretNotFound')
+    await scenario.told(run, 'SecretNotFound')
     await kubelet.run(pod)
     await finish(job, pod)
-    await reaches(run, 'Succeeded')
+    await scenario.reaches(run, 'Succeeded')
   })
 
   it('fails, and ends its Job, when no pod could start in time', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders', { job: { pendingDeadlineSeconds: 10 } }))
-    const job = await jobOf(run)
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders', { job: { pendingDeadlineSeconds: 10 } }))
+    const job = await scenario.jobOf(run)
     const pod = await kubelet.createPod(job)
     await kubelet.patchPod(pod, {
       conditions: [
         { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: '0/3 nodes: Insufficient memory' },
       ],
     })
-    await reaches(run, 'Unschedulable')
+    await scenario.reaches(run, 'Unschedulable')
     const failed = await eventually('the run has failed', async () => {
-      const now = await read(run)
+      const now = await scenario.read(run)
       return now.status?.phase === 'Failed' && now
     })
     expect(conditionOf(failed)).toMatchObject({
@@ -330,8 +268,11 @@ describe('a dump', () => {
   }, 30_000)
 
   it('fails with the words of the API server when no Job can be made of its spec', async () => {
-    const run = await create(DUMPS, dump(namespace, 'orders', { job: { resources: { limits: { memory: 'much' } } } }))
-    const failed = await reaches(run, 'InvalidSpec')
+    const run = await scenario.create(
+      DUMPS,
+      dump(namespace, 'orders', { job: { resources: { limits: { memory: 'much' } } } }),
+    )
+    const failed = await scenario.reaches(run, 'InvalidSpec')
     expect(conditionOf(failed)).toMatchObject({
       status: 'False',
       message: expect.stringContaining('quantities must match'),
@@ -340,22 +281,22 @@ describe('a dump', () => {
 
   it('with a name of 253 characters gets a Job', async () => {
     const name = `${`${'a'.repeat(60)}.`.repeat(5).slice(0, 252)}b`
-    const run = await create(DUMPS, dump(namespace, name))
+    const run = await scenario.create(DUMPS, dump(namespace, name))
     const { job, pod } = await started(run)
     expect(pod.metadata?.name?.length).toBeLessThanOrEqual(63)
     await finish(job, pod)
-    await reaches(run, 'Succeeded')
+    await scenario.reaches(run, 'Succeeded')
   })
 })
 
 describe('a restore', () => {
   it('waits for its dump and reads what the dump has written', async () => {
-    const run = await create(RESTORES, restore(namespace, 'copy'))
-    await reaches(run, 'DumpNotFound')
-    const source = await create(DUMPS, dump(namespace, 'orders'))
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy'))
+    await scenario.reaches(run, 'DumpNotFound')
+    const source = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(source)
-    await reaches(run, 'DumpNotSucceeded')
-    await finish(job, pod, succeeded(pod.metadata?.name ?? '', 'test/orders/one'))
+    await scenario.reaches(run, 'DumpNotSucceeded')
+    await finish(job, pod, succeeded(pod, 'test/orders/one'))
     const own = await started(run)
     const name = own.job.spec?.template.spec?.volumes?.find((volume) => volume.name === 'config')?.configMap?.name ?? ''
     const { data } = await cluster.client.get(CONFIG_MAPS, { namespace, name })
@@ -367,17 +308,17 @@ describe('a restore', () => {
       mode: 'Append',
     })
     await finish(own.job, own.pod)
-    const done = await reaches(run, 'Succeeded')
+    const done = await scenario.reaches(run, 'Succeeded')
     expect(done.status?.artifact?.rows).toBe(5_000_000)
   })
 
   it('fails when its dump has failed', async () => {
-    const source = await create(DUMPS, dump(namespace, 'orders'))
+    const source = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(source)
-    await kubelet.finish(pod, failedWith(pod.metadata?.name ?? '', 'POSTGRES_AUTHENTICATION', false))
+    await kubelet.finish(pod, failedWith(pod, 'POSTGRES_AUTHENTICATION', false))
     await kubelet.failJob(job, 'PodFailurePolicy')
-    const run = await create(RESTORES, restore(namespace, 'copy'))
-    const failed = await reaches(run, 'DumpFailed')
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy'))
+    const failed = await scenario.reaches(run, 'DumpFailed')
     expect(conditionOf(failed)?.message).toContain('AuthenticationFailed')
   })
 
@@ -389,36 +330,36 @@ describe('a restore', () => {
   }
 
   it('that adds rows is not done again when its Job was deleted before its result was read', async () => {
-    const run = await create(RESTORES, restore(namespace, 'copy', bySource))
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy', bySource))
     const { job, pod } = await started(run)
     await deletePod(pod)
     await deleteJob(job)
-    const failed = await reaches(run, 'ResultUnknown')
+    const failed = await scenario.reaches(run, 'ResultUnknown')
     expect(conditionOf(failed)?.status).toBe('False')
-    expect((await cluster.client.list(JOBS, { namespace })).items).toEqual([])
+    expect(await scenario.jobs()).toEqual([])
   })
 
   it('whose pod was gone before its result was read has no known result', async () => {
-    const run = await create(RESTORES, restore(namespace, 'copy', bySource))
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy', bySource))
     const { job, pod } = await started(run)
     await operator.stop()
     await finish(job, pod)
     await deletePod(pod)
     operator = cluster.startOperator(namespace)
-    await reaches(run, 'ResultUnknown')
+    await scenario.reaches(run, 'ResultUnknown')
   })
 })
 
 describe('a re-created run', () => {
   it('of the same name is another run, with another Job', async () => {
-    const first: DumpRun = await create(DUMPS, dump(namespace, 'orders'))
+    const first: DumpRun = await scenario.create(DUMPS, dump(namespace, 'orders'))
     const { job, pod } = await started(first)
     await finish(job, pod)
-    await reaches(first, 'Succeeded')
+    await scenario.reaches(first, 'Succeeded')
     await cluster.client.delete(DUMPS, first.metadata)
-    const second = await create(DUMPS, dump(namespace, 'orders'))
-    const other = await jobOf(second)
+    const second = await scenario.create(DUMPS, dump(namespace, 'orders'))
+    const other = await scenario.jobOf(second)
     expect(other.metadata?.name).not.toBe(job.metadata?.name)
-    await reaches(second, 'Pending')
+    await scenario.reaches(second, 'Pending')
   })
 })

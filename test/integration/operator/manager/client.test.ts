@@ -1,8 +1,17 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { RequestOptions } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../../../src/log.ts'
+import { createInClusterAccess } from '../../../../src/operator/manager/access.ts'
+import { isTransient } from '../../../../src/operator/manager/apierror.ts'
+import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import { systemClock } from '../../../../src/operator/manager/clock.ts'
 import { EventRecorder } from '../../../../src/operator/manager/recorder.ts'
 import { CONFIG_MAPS, EVENTS, JOBS } from '../../../../src/operator/manager/resources.ts'
+import { RestClient } from '../../../../src/operator/manager/rest.ts'
+import { waitFor } from '../../../cluster/processes.ts'
 import { startTestPlane, type TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
 
 let cluster: TestPlane
@@ -158,13 +167,38 @@ describe('KubernetesClient on a real API server', () => {
     const { client, plane } = cluster
     plane.pause()
     try {
-      await expect(client.list(WIDGETS, { timeoutMs: 300, retry: false })).rejects.toMatchObject({ reason: 'NoAnswer' })
+      // The signal stops a process of many threads a moment later
+      await waitFor('no answer', 10_000, async () => {
+        const answer = client.list(WIDGETS, { timeoutMs: 300, retry: false })
+        return answer.then(() => undefined).catch((error: unknown) => isTransient(error) || undefined)
+      })
       const waiting = client.list(WIDGETS, { namespace, timeoutMs: 1_000 })
       setTimeout(() => plane.resume(), 1_500)
       expect((await waiting).items).toEqual([])
     } finally {
       plane.resume()
     }
+  }, 30_000)
+})
+
+describe('createInClusterAccess on a real API server', () => {
+  it('is the service account whose token it reads', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pgpack-serviceaccount-'))
+    const options: RequestOptions = {}
+    await cluster.access.applyToHTTPSOptions(options)
+    await cluster.kubectl('create', 'serviceaccount', 'operator', '--namespace', namespace)
+    const token = await cluster.kubectl('create', 'token', 'operator', '--namespace', namespace)
+    await writeFile(join(directory, 'ca.crt'), String(options.ca))
+    await writeFile(join(directory, 'token'), token)
+    const { hostname: host, port } = new URL(cluster.access.getCurrentCluster()?.server ?? '')
+    const rest = new RestClient({ access: createInClusterAccess({ host, port, directory }) })
+    const listing = new KubernetesClient(rest).list(WIDGETS, { namespace })
+    await expect(listing).rejects.toMatchObject({
+      statusCode: 403,
+      message: expect.stringContaining(`system:serviceaccount:${namespace}:operator`),
+    })
+    rest.close()
+    await rm(directory, { recursive: true })
   })
 })
 
@@ -193,12 +227,10 @@ describe('EventRecorder on a real API server', () => {
     expect(listed).not.toContain('<unknown>')
   })
 
-  async function waitForCount(count: number): Promise<void> {
-    const deadline = performance.now() + 10_000
-    for (;;) {
+  function waitForCount(count: number): Promise<true> {
+    return waitFor(`an event with count ${count}`, 10_000, async () => {
       const { items } = await cluster.client.list(EVENTS, { namespace })
-      if (items.some((event) => event.reason === 'StoreUnreachable' && event.count === count)) return
-      if (performance.now() > deadline) throw new Error(`no event with count ${count}`)
-    }
+      return items.some((event) => event.reason === 'StoreUnreachable' && event.count === count) || undefined
+    })
   }
 })

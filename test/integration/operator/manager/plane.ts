@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node'
 import type { ClusterAccess } from '../../../../src/operator/manager/access.ts'
@@ -73,7 +75,7 @@ export async function startTestPlane(): Promise<TestPlane> {
       return name
     },
     async restart() {
-      stops.push(await restartApiServer(plane))
+      stops.push(await restartApiServer(plane, addressOf(config)))
       await waitFor('API server answers again', 60_000, () => client.list(LEASES, { timeoutMs: 2_000 }))
     },
     async proxied() {
@@ -141,13 +143,22 @@ function through(access: ClusterAccess, proxy: Address): ClusterAccess {
 }
 
 /** Starts the same command again that the control plane had started; returns what ends it. */
-async function restartApiServer(plane: ControlPlane): Promise<() => void> {
+async function restartApiServer(plane: ControlPlane, address: Address): Promise<() => void> {
   const { pid, command } = await findApiServer(dirname(plane.kubeconfig))
   process.kill(pid, 'SIGKILL')
-  await waitFor('API server is gone', 10_000, async () => ((await commandOf(pid)).length === 0 ? true : undefined))
+  await waitFor('port of the API server is free', 10_000, () => listenBriefly(address.port))
   const [executable = '', ...args] = command
   const child = startBound(executable, args, 'ignore')
   return () => void child.kill('SIGKILL')
+}
+
+/** Fails while another process has the port. */
+async function listenBriefly(port: number): Promise<true> {
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  server.close()
+  await once(server, 'close')
+  return true
 }
 
 async function findApiServer(directory: string): Promise<{ pid: number; command: string[] }> {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Counter, Registry } from 'prom-client'
 import { HealthServer } from '../../../../src/operator/manager/healthz.ts'
@@ -73,9 +74,12 @@ describe('HealthServer', () => {
     await second.close()
   })
 
-  it('closes although a client keeps its connection', async () => {
+  it('closes although a client keeps its connection, in the middle of a request', async () => {
+    const client = connect(Number(new URL(base).port), '127.0.0.1')
+    await new Promise((resolve) => client.write('GET /healthz HTTP/1.1\r\n', resolve))
     await get('/healthz')
     await server.close()
+    client.destroy()
     await expect(get('/healthz')).rejects.toThrow()
   })
 })

@@ -288,15 +288,12 @@ describe('Informer', () => {
     await harness.stop()
   })
 
-  it('replays what is there to a handler that comes later, and leaves out one that went', async () => {
+  it('replays what is there to a handler that comes later', async () => {
     const harness = createHarness({ items: [object('a', '1')], resourceVersion: '5' })
     await harness.start()
     const late = jest.fn()
     harness.informer.addHandler(late)
     expect(late).toHaveBeenCalledWith({ type: 'add', object: object('a', '1') })
-    harness.informer.removeHandler(late)
-    await harness.source.send({ type: 'MODIFIED', object: object('a', '6') })
-    expect(late).toHaveBeenCalledTimes(1)
     await harness.stop()
   })
 

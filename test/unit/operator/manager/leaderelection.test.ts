@@ -19,6 +19,8 @@ class FakeLeases {
   readonly #clock: FakeClock
   #version = 0
   readonly #away = new Map<string, 'refused' | 'silent'>()
+  /** How long an answer takes after the write. */
+  answerMs = 0
 
   constructor(clock: FakeClock) {
     this.#clock = clock
@@ -49,7 +51,9 @@ class FakeLeases {
       replace: async (lease, call) => {
         await this.#reach(identity, call)
         if (this.lease?.metadata?.resourceVersion !== lease.metadata?.resourceVersion) throw refuse(409, 'Conflict')
-        return this.#write(lease)
+        const written = this.#write(lease)
+        if (this.answerMs > 0) await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, this.answerMs))
+        return written
       },
     }
   }
@@ -202,6 +206,19 @@ describe('LeaderElector', () => {
     await clock.advance(9_000)
     expect(a.leads).toBe(false)
     expect(a.terms[0]?.to).toBe(14_000)
+    expect(await a.done).toMatchObject({ code: 'INTERNAL' })
+  })
+
+  it('counts from when it asked, not from when a slow server answered: peers count from the write in between', async () => {
+    const { clock, leases } = setUp()
+    const a = join(leases, clock, 'a')
+    await clock.advance(1_000)
+    leases.answerMs = 3_000
+    // Asked at 2 s, written at 2 s, answered at 5 s
+    await clock.advance(4_500)
+    leases.disconnect('a', 'refused')
+    await clock.advance(30_000)
+    expect(a.terms[0]?.to).toBe(12_000)
     expect(await a.done).toMatchObject({ code: 'INTERNAL' })
   })
 

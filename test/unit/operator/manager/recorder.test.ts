@@ -204,8 +204,21 @@ describe('EventRecorder', () => {
     expect(Buffer.byteLength(expected)).toBeLessThanOrEqual(1024)
   })
 
+  it('sends an event that comes at the very moment the last one is done', async () => {
+    for (let ticks = 1; ticks <= 30; ticks++) {
+      const object = { ...DUMP, metadata: { ...DUMP.metadata, uid: `u${ticks}` } }
+      let moment = Promise.resolve()
+      recorder.event(object, 'Normal', 'First', 'before')
+      for (let i = 0; i < ticks; i++) moment = moment.then(() => undefined)
+      await moment
+      recorder.event(object, 'Normal', 'Second', 'after')
+      await settle()
+      expect(rest.sent).toHaveLength(2 * ticks)
+    }
+  })
+
   it('keeps the name of an event about a 253-character object valid', async () => {
-    const name = `${'a'.repeat(63)}.`.repeat(3) + 'b'.repeat(44) + '.'.repeat(1) + 'c'.repeat(16)
+    const name = `${`${'a'.repeat(63)}.`.repeat(3)}${'b'.repeat(43)}-${'c'.repeat(17)}`
     recorder.event({ ...DUMP, metadata: { ...DUMP.metadata, name } }, 'Normal', 'First', 'one')
     await settle()
     const found = rest.bodies()[0]?.metadata.name ?? ''

@@ -1,0 +1,158 @@
+import type { ByteWriter } from './bytes.ts'
+import { hasSpecial, SPACES } from './array-text.ts'
+import { writeField } from './array.ts'
+import { type Codec, decodeInside, malformed, unfit } from './codec.ts'
+import { Cursor } from './cursor.ts'
+
+/** A bound that is null is infinite, and not inclusive. */
+export interface Range<T = unknown> {
+  readonly empty: boolean
+  readonly lower: T | null
+  readonly upper: T | null
+  readonly lowerInclusive: boolean
+  readonly upperInclusive: boolean
+}
+
+export interface Multirange<T = unknown> {
+  readonly ranges: readonly Range<T>[]
+}
+
+export const EMPTY_RANGE: Range<never> = {
+  empty: true,
+  lower: null,
+  upper: null,
+  lowerInclusive: false,
+  upperInclusive: false,
+}
+
+// Flags of rangetypes.h.
+const EMPTY = 0x01
+const LOWER_INCLUSIVE = 0x02
+const UPPER_INCLUSIVE = 0x04
+const LOWER_INFINITE = 0x08
+const UPPER_INFINITE = 0x10
+
+const SPECIAL = `"\\()[],${SPACES}`
+
+/** As range_out and record_out quote a bound or a field. */
+export function quoteField(text: string, special: string): string {
+  return text !== '' && !hasSpecial(text, special) ? text : `"${text.replace(/["\\]/g, '$&$&')}"`
+}
+
+function decodeBound(cursor: Cursor, element: Codec): unknown {
+  const at = cursor.at
+  const field = cursor.field()
+  if (field === undefined) return malformed(at, 'a bound', 'NULL')
+  return decodeInside(element, cursor.source, field.start, field.end)
+}
+
+export function range(name: string, element: Codec): Codec<Range> {
+  return {
+    name,
+    decode(source, start, end) {
+      const cursor = new Cursor(source, start, end)
+      const flags = cursor.uint8('flags')
+      if ((flags & EMPTY) !== 0) {
+        cursor.finish()
+        return EMPTY_RANGE
+      }
+      const lower = (flags & LOWER_INFINITE) === 0 ? decodeBound(cursor, element) : null
+      const upper = (flags & UPPER_INFINITE) === 0 ? decodeBound(cursor, element) : null
+      cursor.finish()
+      return {
+        empty: false,
+        lower,
+        upper,
+        lowerInclusive: lower !== null && (flags & LOWER_INCLUSIVE) !== 0,
+        upperInclusive: upper !== null && (flags & UPPER_INCLUSIVE) !== 0,
+      }
+    },
+    encode(value, out) {
+      if (!isRange(value)) unfit(name, '{ empty, lower, upper, lowerInclusive, upperInclusive }', value)
+      out.uint8(flagsOf(value))
+      if (value.empty) return
+      for (const bound of [value.lower, value.upper]) if (bound !== null) writeField(element, bound, out)
+    },
+    format: (value) => formatRange(value, element),
+    parse: (text) => parseRange(name, text, element),
+  }
+}
+
+function isRange(value: unknown): value is Range {
+  return typeof value === 'object' && value !== null && 'empty' in value && 'lower' in value && 'upper' in value
+}
+
+function flagsOf({ empty, lower, upper, lowerInclusive, upperInclusive }: Range): number {
+  if (empty) return EMPTY
+  const low = lower === null ? LOWER_INFINITE : lowerInclusive ? LOWER_INCLUSIVE : 0
+  const high = upper === null ? UPPER_INFINITE : upperInclusive ? UPPER_INCLUSIVE : 0
+  return low | high
+}
+
+function formatRange({ empty, lower, upper, lowerInclusive, upperInclusive }: Range, element: Codec): string {
+  if (empty) return 'empty'
+  const bound = (value: unknown) => (value === null ? '' : quoteField(element.format(value), SPECIAL))
+  return `${lowerInclusive ? '[' : '('}${bound(lower)},${bound(upper)}${upperInclusive ? ']' : ')'}`
+}
+
+const BOUND = String.raw`((?:"(?:[^"\\]|\\[\s\S]|"")*"|[^"\\,()[\]]|\\[\s\S])*)`
+const RANGE = new RegExp(String.raw`^\s*([[(])${BOUND},${BOUND}([\])])\s*$`)
+
+function parseRange(name: string, text: string, element: Codec): Range {
+  if (/^\s*empty\s*$/i.test(text)) return EMPTY_RANGE
+  const [, open, low = '', high = '', close] = RANGE.exec(text) ?? unfit(name, 'a range like [1,10)', text)
+  const lower = low === '' ? null : element.parse(unquoteField(low))
+  const upper = high === '' ? null : element.parse(unquoteField(high))
+  return {
+    empty: false,
+    lower,
+    upper,
+    lowerInclusive: lower !== null && open === '[',
+    upperInclusive: upper !== null && close === ']',
+  }
+}
+
+/** Takes quotes and escapes off a bound or a field. */
+export function unquoteField(text: string): string {
+  return text.replace(/"((?:[^"\\]|\\[\s\S]|"")*)"|\\([\s\S])/g, (_, quoted?: string, escaped = '') =>
+    quoted === undefined ? escaped : quoted.replace(/""|\\([\s\S])/g, (pair: string, one?: string) => one ?? pair.slice(1)),
+  )
+}
+
+export function multirange(name: string, element: Codec<Range>): Codec<Multirange> {
+  return {
+    name,
+    decode(source, start, end) {
+      const cursor = new Cursor(source, start, end)
+      const count = cursor.count(5, 'a number of ranges')
+      const ranges = Array.from({ length: count }, () => decodeBound(cursor, element) as Range)
+      cursor.finish()
+      return { ranges }
+    },
+    encode: (value, out) => encodeMultirange(name, value, element, out),
+    format: ({ ranges }) => `{${ranges.map((item) => element.format(item)).join(',')}}`,
+    parse: (text) => ({ ranges: splitMultirange(name, text).map((item) => element.parse(item)) }),
+  }
+}
+
+function encodeMultirange(name: string, value: unknown, element: Codec<Range>, out: ByteWriter): void {
+  const ranges: unknown = typeof value === 'object' && value !== null && 'ranges' in value ? value.ranges : undefined
+  if (!Array.isArray(ranges)) return unfit(name, '{ ranges: […] }', value)
+  out.int32(ranges.length)
+  for (const item of ranges) writeField(element, item, out)
+}
+
+const ITEM = new RegExp(String.raw`\s*(empty|[[(]${BOUND},${BOUND}[\])])\s*(,|$)`, 'iy')
+
+function splitMultirange(name: string, text: string): string[] {
+  const [, body] = /^\s*\{([\s\S]*)\}\s*$/.exec(text) ?? unfit(name, 'a multirange like {[1,3),[5,9)}', text)
+  const items: string[] = []
+  const inside = body?.trim() ?? ''
+  for (let at = 0; at < inside.length; ) {
+    ITEM.lastIndex = at
+    const found = ITEM.exec(inside) ?? unfit(name, 'ranges', text)
+    items.push(found[1] ?? '')
+    at = ITEM.lastIndex
+  }
+  return items
+}

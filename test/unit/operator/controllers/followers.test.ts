@@ -1,0 +1,179 @@
+import { PassThrough } from 'node:stream'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { silentLogger } from '../../../../src/log.ts'
+import { ProgressFollowers } from '../../../../src/operator/controllers/followers.ts'
+import { splitLines } from '../../../../src/operator/controllers/lines.ts'
+import { encodeProgress, type Progress } from '../../../../src/run/progress.ts'
+import { FakeClock, settle } from '../manager/fakeclock.ts'
+
+const progress = (rows: number): Progress => ({
+  objects: 1,
+  objectsDone: 0,
+  rows: String(rows),
+  bytes: '2',
+  storedBytes: '3',
+})
+const POD = { namespace: 'shop', name: 'pod-1' }
+
+function setUp(maxFollowers?: number) {
+  const clock = new FakeClock()
+  const streams: { pod: string; signal: AbortSignal; log: PassThrough }[] = []
+  const moved: string[] = []
+  const followers: ProgressFollowers = new ProgressFollowers({
+    clock,
+    log: silentLogger,
+    moved: (key) => void moved.push(`${key} ${followers.progressOf(key, POD)?.rows}`),
+    logs: async (pod, signal) => {
+      const log = new PassThrough()
+      streams.push({ pod: pod.name, signal, log })
+      return log
+    },
+    ...(maxFollowers === undefined ? {} : { maxFollowers }),
+  })
+  started.push(followers)
+  const say = async (rows: number, stream = streams.at(-1)) => {
+    stream?.log.write(`${encodeProgress(progress(rows))}\n`)
+    await settle()
+    await settle()
+  }
+  return { clock, streams, moved, followers, say }
+}
+
+const started: ProgressFollowers[] = []
+afterEach(() => {
+  for (const followers of started.splice(0)) followers.stopAll()
+})
+
+describe('followers of logs', () => {
+  it('tell the first progress at once, and later ones at most every five seconds', async () => {
+    const { clock, followers, moved, say } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    await say(1)
+    expect(moved).toEqual(['run 1'])
+    await say(2)
+    await say(3)
+    expect(moved).toEqual(['run 1'])
+    expect(followers.progressOf('run', POD)).toEqual(progress(1))
+    await clock.advance(4_999)
+    expect(moved).toEqual(['run 1'])
+    await clock.advance(1)
+    expect(moved).toEqual(['run 1', 'run 3'])
+    await clock.advance(60_000)
+    expect(moved).toEqual(['run 1', 'run 3'])
+    await say(4)
+    expect(moved).toEqual(['run 1', 'run 3', 'run 4'])
+  })
+
+  it('leave out what is no progress', async () => {
+    const { followers, moved, streams } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    streams[0]?.log.write('{"level":"info"}\n\nplain\n')
+    await settle()
+    expect(moved).toEqual([])
+  })
+
+  it('open one stream for a pod, however often they are asked', async () => {
+    const { followers, streams } = setUp()
+    followers.follow('run', POD)
+    followers.follow('run', POD)
+    await settle()
+    expect(streams).toHaveLength(1)
+  })
+
+  it('leave a pod for the next attempt, and forget its progress', async () => {
+    const { followers, streams, say } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    await say(1)
+    followers.follow('run', { ...POD, name: 'pod-2' })
+    await settle()
+    expect(streams.map(({ pod, signal }) => [pod, signal.aborted])).toEqual([
+      ['pod-1', true],
+      ['pod-2', false],
+    ])
+    expect(followers.progressOf('run', POD)).toBeUndefined()
+    expect(followers.progressOf('run', { ...POD, name: 'pod-2' })).toBeUndefined()
+    await say(9, streams[0])
+    expect(followers.progressOf('run', { ...POD, name: 'pod-2' })).toBeUndefined()
+  })
+
+  it('open a stream again that has broken or ended, after a pause', async () => {
+    const { clock, followers, streams } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    streams[0]?.log.destroy(new Error('cut'))
+    await settle()
+    await clock.advance(2_000)
+    expect(streams).toHaveLength(2)
+    streams[1]?.log.end()
+    await settle()
+    await clock.advance(4_000)
+    expect(streams).toHaveLength(3)
+  })
+
+  it('keep the progress while the stream is away', async () => {
+    const { followers, streams, say } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    await say(1)
+    streams[0]?.log.destroy(new Error('cut'))
+    await settle()
+    expect(followers.progressOf('run', POD)).toEqual(progress(1))
+  })
+
+  it('end their streams and timers when they are stopped', async () => {
+    const { clock, followers, streams, moved, say } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    await say(1)
+    await say(2)
+    followers.stop('run')
+    followers.stop('never followed')
+    await settle()
+    expect(streams[0]?.signal.aborted).toBe(true)
+    await clock.advance(60_000)
+    expect(moved).toEqual(['run 1'])
+    expect(followers.size).toBe(0)
+  })
+
+  it('are bounded in number', async () => {
+    const { followers, streams } = setUp(2)
+    for (const key of ['a', 'b', 'c']) followers.follow(key, { ...POD, name: key })
+    await settle()
+    expect(streams.map(({ pod }) => pod)).toEqual(['a', 'b'])
+    followers.stop('a')
+    followers.follow('c', { ...POD, name: 'c' })
+    await settle()
+    expect(streams.map(({ pod }) => pod)).toEqual(['a', 'b', 'c'])
+  })
+})
+
+describe('lines of a stream', () => {
+  const linesOf = async (...chunks: readonly (string | Buffer)[]) => {
+    const stream = (async function* () {
+      for (const chunk of chunks) yield Buffer.from(chunk as string)
+    })()
+    const lines: string[] = []
+    for await (const line of splitLines(stream)) lines.push(line)
+    return lines
+  }
+
+  it('are put together from any chunks', async () => {
+    expect(await linesOf('a', 'b\nc', '\n', '\nd\n')).toEqual(['ab', 'c', '', 'd'])
+  })
+
+  it('keep characters whole that two chunks share', async () => {
+    const bytes = Buffer.from('é\n')
+    expect(await linesOf(bytes.subarray(0, 1), bytes.subarray(1))).toEqual(['é'])
+  })
+
+  it('are left out when they have no end', async () => expect(await linesOf('a\nb')).toEqual(['a']))
+
+  it('are left out, and not gathered, when they are too long', async () => {
+    const long = 'x'.repeat(10_000)
+    expect(await linesOf('a\n', long, long, long, '\nb\n')).toEqual(['a', 'b'])
+    expect(await linesOf(`a\n${long}${long}\nb\n`)).toEqual(['a', 'b'])
+  })
+})

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { describeConnection, parseDsn } from '../../../src/postgres/dsn.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'pgpack-dsn-'))
+const pem = join(directory, 'ca.pem')
+writeFileSync(pem, 'PEM')
+afterAll(() => rmSync(directory, { recursive: true }))
+
+describe('parseDsn', () => {
+  it('reads every part', () => {
+    const dsn = `postgresql://me:s3cret@db.example:6432/shop?sslmode=verify-ca&sslrootcert=${pem}&connect_timeout=7&application_name=x`
+    expect(parseDsn(dsn)).toEqual({
+      host: 'db.example',
+      port: 6432,
+      database: 'shop',
+      user: 'me',
+      password: 's3cret',
+      tls: { mode: 'VerifyCA', ca: 'PEM' },
+      connectTimeoutSeconds: 7,
+    })
+  })
+
+  it('has the defaults of libpq', () => {
+    expect(parseDsn('postgres://me@')).toEqual({
+      host: 'localhost',
+      port: 5432,
+      database: 'me',
+      user: 'me',
+      tls: { mode: 'Prefer' },
+    })
+  })
+
+  it.each([
+    ['disable', 'Disable'],
+    ['allow', 'Prefer'],
+    ['prefer', 'Prefer'],
+    ['require', 'Require'],
+    ['verify-full', 'VerifyFull'],
+  ])('reads sslmode=%s', (sslmode, mode) => {
+    expect(parseDsn(`postgres://me@h/d?sslmode=${sslmode}`).tls).toEqual({ mode })
+  })
+
+  it('takes the public authorities by their name', () => {
+    expect(parseDsn('postgres://me@h/d?sslrootcert=system').tls).toEqual({ mode: 'VerifyFull' })
+  })
+
+  it('reads addresses, Unix sockets and escapes', () => {
+    expect(parseDsn('postgres://me@[::1]:5433/d')).toMatchObject({ host: '::1', port: 5433 })
+    expect(parseDsn('postgres://me@/d?host=/run/postgresql')).toMatchObject({ host: '/run/postgresql', database: 'd' })
+    expect(parseDsn('postgres://me@%2Frun%2Fpostgresql/d')).toMatchObject({ host: '/run/postgresql' })
+    expect(parseDsn('postgres://us%40er:p%3Aw%2F%23@h/my%20db')).toMatchObject({
+      user: 'us@er',
+      password: 'p:w/#',
+      database: 'my db',
+    })
+  })
+
+  it('reads back any password that is escaped', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (password) => {
+        expect(parseDsn(`postgres://me:${encodeURIComponent(password)}@h/d`).password).toBe(password)
+      }),
+    )
+  })
+
+  it('fills in from the environment what the string leaves open, and nothing else', () => {
+    const environment = {
+      PGPASSWORD: 'from env',
+      PGUSER: 'env',
+      PGHOST: 'env',
+      PGPORT: '1',
+      PGDATABASE: 'env',
+      PGSSLMODE: 'disable',
+    }
+    expect(parseDsn('postgres://me@h:2/d?sslmode=require', environment)).toEqual({
+      host: 'h',
+      port: 2,
+      database: 'd',
+      user: 'me',
+      password: 'from env',
+      tls: { mode: 'Require' },
+    })
+    expect(parseDsn('postgres://', environment)).toMatchObject({ host: 'env', port: 1, user: 'env', database: 'env' })
+  })
+
+  it.each([
+    ['host=h user=me', /begin with postgres/],
+    ['mysql://me:s3cret@h/d', /begin with postgres/],
+    ['postgres://h/d', /names no user/],
+    ['postgres://me:s3cret@h:port/d', /not a URL/],
+    ['postgres://me:s3%cret@h/d%', /./],
+    ['postgres://me:s3cret@one,two/d', /several hosts/],
+    ['postgres://me:s3cret@h/d?sslmode=maybe', /sslmode is "maybe"/],
+    ['postgres://me:s3cret@h/d?options=-csearch_path=x&sslmod=disable', /options, sslmod are not supported/],
+    ['postgres://me:s3cret@h/d?connect_timeout=soon', /connect_timeout is "soon"/],
+    ['postgres://me:s3cret@h/d?sslrootcert=/nowhere.pem', /\/nowhere.pem/],
+  ])('refuses %s, without showing the password', (dsn, message) => {
+    let error: unknown
+    try {
+      parseDsn(dsn)
+    } catch (thrown) {
+      error = thrown
+    }
+    if (error === undefined) return expect(dsn).toContain('%')
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) })
+    const { stack, cause } = error as Error
+    expect(`${stack}${JSON.stringify(cause)}`.replace(dsn, dsn)).not.toContain('s3cret')
+  })
+})
+
+describe('describeConnection', () => {
+  it('shows the place and no credentials', () => {
+    const shown = describeConnection(parseDsn('postgres://me:s3cret@[::1]/d'))
+    expect(shown).toBe('[::1]:5432/d')
+    expect(describeConnection(parseDsn('postgres://me:s3cret@h:1/d'))).toBe('h:1/d')
+  })
+})
