@@ -47,7 +47,7 @@ export const ERROR_CODES = {
   STORE_FULL: { retryable: false, reason: 'StoreFull' },
   STORE_FAILED: { retryable: false, reason: 'StoreFailed' },
   // the operator
-  LEADERSHIP_LOST: { retryable: true, reason: 'LeadershipLost' },
+  LEADERSHIP_LOST: { retryable: true, reason: 'InternalError' },
   // the run itself
   CANCELLED: { retryable: true, reason: 'Cancelled' },
   INTERNAL: { retryable: true, reason: 'InternalError' },
