@@ -25,6 +25,7 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     --mount=type=cache,target=/root/.npm \
     npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build.ts scripts/
 COPY src src
 RUN npm run build
 
@@ -33,7 +34,12 @@ COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY package.json /app/
 COPY --from=dependencies /app/node_modules /app/node_modules
 COPY --from=build /app/dist /app/dist
-ENV NODE_ENV=production
+# A job pod's memory is mostly buffers of a mebibyte. By default glibc keeps freed ones in an arena for each thread, and
+# lz4-napi's allocator keeps them for ten seconds: together some 40 MiB that do no work.
+ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
+    MIMALLOC_PURGE_DELAY=0
 WORKDIR /app
 USER 65532:65532
 ENTRYPOINT ["node", "/app/dist/main.js"]

@@ -19,8 +19,9 @@ export function checkCompression({ method, level }: CompressionOptions): void {
 }
 
 /**
- * One complete, independent frame of `chunk`, made on the thread pool. `None` gives the chunk itself.
- * The chunk must not be changed before the promise resolves.
+ * One complete, independent frame of `chunk`; `None` gives the chunk itself. Zstd works on the thread pool, and the chunk
+ * must not be changed before the promise resolves. LZ4 is done at once: it is faster than COPY sends, and on the pool its
+ * package's allocator keeps some 60 MiB more, one heap for each thread.
  */
 export function compress(chunk: Buffer, { method, level }: CompressionOptions): Promise<Buffer> {
   switch (method) {

@@ -151,7 +151,7 @@ export class CopyDataReader implements ByteTaker {
     const cursor = this.#cursor
     this.#emit()
     const partial = this.#bytes.subarray(cursor.read, this.#end)
-    const needed = partial.length < HEADER_BYTES ? 0 : this.#messageLength()
+    const needed = partial.length < HEADER_BYTES ? HEADER_BYTES : this.#messageLength()
     const bytes = Buffer.allocUnsafeSlow(Math.max(this.#options.chunkSize, needed) + this.#minimumRead)
     this.#end = partial.copy(bytes)
     this.#bytes = bytes

@@ -92,7 +92,8 @@ function fromString(dsn: string): Values {
 
 function parseBase(base: string) {
   try {
-    return parse(base)
+    // The parser takes a string without a host only when the path is there.
+    return parse(base.replace(/^[^/]*\/\/[^/]*$/, '$&/'))
   } catch {
     // What was thrown quotes the string.
     throw invalid('it is not a URL; characters such as @ : / ? # % in user or password must be escaped (%40 …)')

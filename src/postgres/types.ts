@@ -28,7 +28,7 @@ export type Flavour = 'PostgreSQL' | 'Greenplum'
 export interface CopyChunk {
   /** CopyData payloads, headers stripped. The first chunk of a binary COPY starts with the 19-byte PGCOPY header, the last ends with its trailer. */
   readonly data: Buffer
-  /** CopyData messages in `data`; one message is one row, header and trailer count as none. */
+  /** Rows in `data`: its CopyData messages, where Greenplum's hold several its tuples; header and trailer are none. */
   readonly rows: number
 }
 
@@ -49,7 +49,7 @@ export interface CopyOut extends AsyncIterable<CopyChunk> {
 export interface CopyIn {
   readonly format: 0 | 1
   readonly columnFormats: readonly (0 | 1)[]
-  /** Sends bytes; resolves when more are welcome. Rejects with the server's own error if it came meanwhile. */
+  /** Sends bytes, which belong to the stream from now on; resolves when more are welcome. Rejects with the server's own error. */
   write(data: Buffer): Promise<void>
   /** CopyDone; resolves with the row count after CommandComplete and ReadyForQuery. */
   end(): Promise<bigint>
@@ -63,7 +63,7 @@ export interface ColumnInfo {
   readonly typmod: number
   /** pg_type.typlen: bytes, -1 varlena, -2 cstring. */
   readonly typeLength: number
-  /** attndims; 0 for what is not declared as an array. */
+  /** attndims; 0 for what is not declared as an array. An expression of a query has 1 for any array. */
   readonly dimensions: number
   /** format_type(): `numeric(8,2)`, `character varying(10)`, `public.mood`. */
   readonly typeName: string

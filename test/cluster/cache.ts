@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -21,17 +21,29 @@ export async function cached(key: string, make: (path: string) => Promise<void>)
   return withLock(path, async () => {
     if (existsSync(path)) return path
     await mkdir(dirname(path), { recursive: true })
-    const workDirectory = await mkdtemp(join(dirname(path), '.making-'))
+    const prefix = `.making-${basename(path)}-`
+    if (canLock) await removeInterrupted(dirname(path), prefix)
+    const workDirectory = await mkdtemp(join(dirname(path), prefix))
     try {
       const made = join(workDirectory, basename(path))
       await make(made)
-      await rename(made, path)
+      if (!existsSync(path)) await rename(made, path)
     } finally {
       await rm(workDirectory, { recursive: true, force: true })
     }
     return path
   })
 }
+
+/** What killed runs have left of the same thing: whoever holds its lock is alone with it. */
+async function removeInterrupted(directory: string, prefix: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(prefix)) await rm(join(directory, name), { recursive: true, force: true })
+  }
+}
+
+/** Elsewhere two processes may build the same thing at once; the first rename counts. */
+const canLock = process.platform === 'linux'
 
 /**
  * Runs `work` while no other process of this machine runs under the same name.
@@ -40,7 +52,7 @@ export async function cached(key: string, make: (path: string) => Promise<void>)
  * process, so a killed run never leaves a stale lock behind.
  */
 export async function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
-  if (process.platform !== 'linux') return work()
+  if (!canLock) return work()
   const address = `\0pgpack-operator-${digest(name)}`
   const server = createServer()
   let waiting = false

@@ -1,4 +1,5 @@
 /** `npm run quickstart [-- --down]`: a dump and a restore on a real cluster, end to end. */
+import { ensureCluster } from './index.ts'
 import { say } from './progress.ts'
 import { describeError } from './quickstart/diagnosis.ts'
 import { takeAway } from './quickstart/down.ts'
@@ -6,7 +7,10 @@ import { playQuickstart } from './quickstart/story.ts'
 
 const usage = 'Usage: npm run quickstart [-- --down]'
 
-const actions: Readonly<Record<string, () => Promise<void>>> = { '': playQuickstart, '--down': takeAway }
+const actions: Readonly<Record<string, () => Promise<void>>> = {
+  '': async () => playQuickstart(await ensureCluster()),
+  '--down': takeAway,
+}
 
 const args = process.argv.slice(2)
 const action = actions[args.join(' ')]

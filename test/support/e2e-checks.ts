@@ -27,43 +27,55 @@ const CHECK_MS = 60_000
 
 /** Registers what holds after every test file, whatever its tests have done. */
 export function checkAtTheEnd(environment: Environment, moreSecrets: () => readonly string[] = () => []): void {
-  it('no password and no key is in any log, Event, status, environment literal or argument', async () => {
-    const secrets = [...(await secretValues(environment)), ...moreSecrets()].flatMap(spellings)
-    const texts = await Promise.all(
-      [environment.namespace, OPERATOR.namespace].map((name) => everythingIn(environment, name)),
-    )
-    const all = texts.flatMap((found) => [...found])
-    expect(all.map(([place]) => place)).toEqual(expect.arrayContaining(['jobs', 'pods', 'events', 'pgpackdumps']))
-    const leaks = all.filter(([, text]) => secrets.some((secret) => text.includes(secret))).map(([place]) => place)
-    expect(leaks).toEqual([])
-  }, CHECK_MS)
+  it(
+    'no password and no key is in any log, Event, status, environment literal or argument',
+    async () => {
+      const secrets = [...(await secretValues(environment)), ...moreSecrets()].flatMap(spellings)
+      const texts = await Promise.all(
+        [environment.namespace, OPERATOR.namespace].map((name) => everythingIn(environment, name)),
+      )
+      const all = texts.flatMap((found) => [...found])
+      expect(all.map(([place]) => place)).toEqual(expect.arrayContaining(['jobs', 'pods', 'events', 'pgpackdumps']))
+      const leaks = all.filter(([, text]) => secrets.some((secret) => text.includes(secret))).map(([place]) => place)
+      expect(leaks).toEqual([])
+    },
+    CHECK_MS,
+  )
 
-  it('every pod of a run is restricted and knows nothing of the API server', async () => {
-    const pods = await environment.api.list<Pod>(`/api/v1/namespaces/${environment.namespace}/pods`)
-    const engines = pods.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'engine')
-    expect(engines).not.toEqual([])
-    for (const { spec } of engines) {
-      expect(spec).toMatchObject({
-        automountServiceAccountToken: false,
-        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-      })
-      expect(spec.volumes.filter(({ projected }) => projected !== undefined)).toEqual([])
-      for (const { securityContext } of spec.containers) {
-        expect(securityContext).toMatchObject({
-          readOnlyRootFilesystem: true,
-          allowPrivilegeEscalation: false,
-          capabilities: { drop: ['ALL'] },
+  it(
+    'every pod of a run is restricted and knows nothing of the API server',
+    async () => {
+      const pods = await environment.api.list<Pod>(`/api/v1/namespaces/${environment.namespace}/pods`)
+      const engines = pods.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'engine')
+      expect(engines).not.toEqual([])
+      for (const { spec } of engines) {
+        expect(spec).toMatchObject({
+          automountServiceAccountToken: false,
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
         })
+        expect(spec.volumes.filter(({ projected }) => projected !== undefined)).toEqual([])
+        for (const { securityContext } of spec.containers) {
+          expect(securityContext).toMatchObject({
+            readOnlyRootFilesystem: true,
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ['ALL'] },
+          })
+        }
       }
-    }
-  }, CHECK_MS)
+    },
+    CHECK_MS,
+  )
 
-  it('the namespaces of the runs and of the operator admit restricted pods only', async () => {
-    for (const name of [environment.namespace, OPERATOR.namespace]) {
-      const { metadata } = await environment.api.get<KubernetesObject>(`/api/v1/namespaces/${name}`)
-      expect(metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' })
-    }
-  }, CHECK_MS)
+  it(
+    'the namespaces of the runs and of the operator admit restricted pods only',
+    async () => {
+      for (const name of [environment.namespace, OPERATOR.namespace]) {
+        const { metadata } = await environment.api.get<KubernetesObject>(`/api/v1/namespaces/${name}`)
+        expect(metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' })
+      }
+    },
+    CHECK_MS,
+  )
 }
 
 /** What must not leave the Secrets. The access key's identifier may. */

@@ -34,6 +34,12 @@ export function parseArrayText(type: string, text: string, delimiter: string): A
   return { dimensions, elements, lowerBounds }
 }
 
+function trimEnd(text: string): string {
+  let end = text.length
+  while (end > 0 && SPACES.includes(text[end - 1] ?? 'x')) end--
+  return text.slice(0, end)
+}
+
 class ArrayParser {
   readonly #type: string
   readonly #text: string
@@ -105,7 +111,7 @@ class ArrayParser {
       } else value += character
       this.#at++
     }
-    const trimmed = escaped ? value : value.trimEnd()
+    const trimmed = escaped ? value : trimEnd(value)
     if (trimmed === '' && !escaped) this.#fail()
     return !escaped && /^null$/i.test(trimmed) ? null : trimmed
   }

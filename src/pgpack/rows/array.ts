@@ -1,6 +1,16 @@
-import type { ByteWriter, Bytes } from './bytes.ts'
 import { parseArrayText, quoteElement } from './array-text.ts'
-import { asText, type Codec, decodeInside, encodeValue, fromJSON, malformed, parseString, toJSON, unfit } from './codec.ts'
+import type { Bytes, ByteWriter } from './bytes.ts'
+import {
+  asText,
+  type Codec,
+  decodeInside,
+  encodeValue,
+  fromJSON,
+  malformed,
+  parseString,
+  toJSON,
+  unfit,
+} from './codec.ts'
 import { Cursor } from './cursor.ts'
 import { checkJSON, splitArray } from './json.ts'
 
@@ -109,7 +119,9 @@ function readElements(cursor: Cursor, count: number, element: Codec): unknown[] 
 function nest({ dimensions, lowerBounds, elements }: Flat): unknown[] {
   let items = [...elements]
   for (const length of dimensions.slice(1).reverse()) {
-    items = Array.from({ length: items.length / length }, (_, index) => items.slice(index * length, (index + 1) * length))
+    items = Array.from({ length: items.length / length }, (_, index) =>
+      items.slice(index * length, (index + 1) * length),
+    )
   }
   return withLowerBounds(items, lowerBounds.slice(0, dimensions.length))
 }
@@ -124,7 +136,8 @@ function flatten(name: string, value: unknown): Flat {
     if (length === 0) break
     const parts: readonly unknown[] = elements
     const rectangular = parts.every((part) => Array.isArray(part) && part.length === length)
-    if (!rectangular || dimensions.length === MAX_DIMENSIONS) return unfit(name, 'a rectangular array of up to 6 dimensions', value)
+    if (!rectangular || dimensions.length === MAX_DIMENSIONS)
+      return unfit(name, 'a rectangular array of up to 6 dimensions', value)
     dimensions.push(length)
     elements = elements.flat()
   }

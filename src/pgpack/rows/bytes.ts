@@ -29,38 +29,46 @@ export class ByteWriter {
   }
 
   uint8(value: number): void {
-    this.#view.setUint8(this.#advance(1), value)
+    const at = this.#advance(1)
+    this.#view.setUint8(at, value)
   }
 
   int16(value: number): void {
-    this.#view.setInt16(this.#advance(2), value)
+    const at = this.#advance(2)
+    this.#view.setInt16(at, value)
   }
 
   /** Also for unsigned numbers: only the low 32 bits are taken. */
   int32(value: number): void {
-    this.#view.setInt32(this.#advance(4), value)
+    const at = this.#advance(4)
+    this.#view.setInt32(at, value)
   }
 
   /** Also for unsigned numbers: only the low 64 bits are taken. */
   int64(value: bigint): void {
-    this.#view.setBigInt64(this.#advance(8), value)
+    const at = this.#advance(8)
+    this.#view.setBigInt64(at, value)
   }
 
   float32(value: number): void {
-    this.#view.setFloat32(this.#advance(4), value)
+    const at = this.#advance(4)
+    this.#view.setFloat32(at, value)
   }
 
   float64(value: number): void {
-    this.#view.setFloat64(this.#advance(8), value)
+    const at = this.#advance(8)
+    this.#view.setFloat64(at, value)
   }
 
   bytes(value: Uint8Array): void {
-    this.#buffer.set(value, this.#advance(value.length))
+    const at = this.#advance(value.length)
+    this.#buffer.set(value, at)
   }
 
   utf8(text: string): void {
     const length = Buffer.byteLength(text)
-    this.#buffer.write(text, this.#advance(length), length, 'utf8')
+    const at = this.#advance(length)
+    this.#buffer.write(text, at, length, 'utf8')
   }
 
   /** Leaves room for a 32-bit length, which `endLength` fills. */
@@ -87,6 +95,7 @@ export class ByteWriter {
     return taken
   }
 
+  /** May replace buffer and view: they are to be looked up after it. */
   #advance(bytes: number): number {
     const at = this.#length
     const needed = at + bytes

@@ -1,6 +1,6 @@
-import { SPACES } from './array-text.ts'
 import { writeField } from './array.ts'
-import type { ByteWriter, Bytes } from './bytes.ts'
+import { SPACES } from './array-text.ts'
+import type { Bytes, ByteWriter } from './bytes.ts'
 import { type Codec, decodeInside, malformed, unfit } from './codec.ts'
 import { Cursor } from './cursor.ts'
 import { quoteField, unquoteField } from './range.ts'
@@ -79,7 +79,10 @@ export function composite(
   const oids = fields.map((field) => field.oid)
   const toRecord = (value: unknown): AnonymousRecord => {
     if (typeof value !== 'object' || value === null) return unfit(name, 'an object', value)
-    return { oids, values: fields.map((field) => (Object.hasOwn(value, field.name) ? Reflect.get(value, field.name) : null)) }
+    return {
+      oids,
+      values: fields.map((field) => (Object.hasOwn(value, field.name) ? Reflect.get(value, field.name) : null)),
+    }
   }
   return {
     name,

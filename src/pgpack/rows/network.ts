@@ -43,9 +43,7 @@ function networkAddress(name: string, isCidr: boolean): Codec<string> {
 function formatIPv6(bytes: Buffer): string {
   const words = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2))
   const run = longestZeros(words)
-  const embeds =
-    run.start === 0 &&
-    (run.length === 6 || (run.length === 7 && words[7] !== 1) || (run.length === 5 && words[5] === 0xffff))
+  const embeds = run.start === 0 && (run.length === 6 || (run.length === 5 && words[5] === 0xffff))
   const parts = embeds ? words.slice(0, 6) : words
   const texts = parts.map((word) => word.toString(16))
   if (embeds) texts.push(bytes.subarray(12).join('.'))

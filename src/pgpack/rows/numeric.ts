@@ -8,8 +8,11 @@ const BASE = 10_000
 const MAX_SCALE = 0x3fff
 const MAX_WEIGHT = 0x7fff
 const NEGATIVE = 0x4000
+const NAN = 0xc000
+/** What PostgreSQL sends as the scale of infinities: bits of its internal form. */
+const INFINITY_SCALE = 0x20
 const SPECIALS = new Map([
-  [0xc000, 'NaN'],
+  [NAN, 'NaN'],
   [0xd000, 'Infinity'],
   [0xf000, '-Infinity'],
 ])
@@ -69,7 +72,10 @@ const NUMBER = /^([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d{1,6}))?$/i
 function encode(text: string, out: ByteWriter): void {
   const trimmed = text.trim()
   const special = SPECIAL_CODES.get(trimmed.toLowerCase().replace(/^\+/, ''))
-  if (special !== undefined) return writeHeader(out, 0, 0, special, 0)
+  if (special !== undefined) {
+    writeHeader(out, 0, 0, special, special === NAN ? 0 : INFINITY_SCALE)
+    return
+  }
   const [, sign, whole = '', fraction = '', exponent = '0'] = NUMBER.exec(trimmed) ?? unfit('numeric', 'a number', text)
   if (whole === '' && fraction === '') unfit('numeric', 'a number', text)
   const { left, right } = shift(whole, fraction, Number(exponent))
@@ -98,7 +104,10 @@ function writeDigits(out: ByteWriter, left: string, right: string, negative: boo
     Number(all.slice(index * BASE_DIGITS, (index + 1) * BASE_DIGITS)),
   )
   const first = groups.findIndex((group) => group !== 0)
-  if (first < 0) return writeHeader(out, 0, 0, 0, right.length)
+  if (first < 0) {
+    writeHeader(out, 0, 0, 0, right.length)
+    return
+  }
   const last = groups.findLastIndex((group) => group !== 0)
   writeHeader(out, last - first + 1, wholeGroups - 1 - first, negative ? NEGATIVE : 0, right.length)
   for (let index = first; index <= last; index++) out.int16(groups[index] ?? 0)

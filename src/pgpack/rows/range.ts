@@ -1,6 +1,6 @@
-import type { ByteWriter } from './bytes.ts'
-import { hasSpecial, SPACES } from './array-text.ts'
 import { writeField } from './array.ts'
+import { hasSpecial, SPACES } from './array-text.ts'
+import type { ByteWriter } from './bytes.ts'
 import { type Codec, decodeInside, malformed, unfit } from './codec.ts'
 import { Cursor } from './cursor.ts'
 
@@ -115,7 +115,9 @@ function parseRange(name: string, text: string, element: Codec): Range {
 /** Takes quotes and escapes off a bound or a field. */
 export function unquoteField(text: string): string {
   return text.replace(/"((?:[^"\\]|\\[\s\S]|"")*)"|\\([\s\S])/g, (_, quoted?: string, escaped = '') =>
-    quoted === undefined ? escaped : quoted.replace(/""|\\([\s\S])/g, (pair: string, one?: string) => one ?? pair.slice(1)),
+    quoted === undefined
+      ? escaped
+      : quoted.replace(/""|\\([\s\S])/g, (pair: string, one?: string) => one ?? pair.slice(1)),
   )
 }
 
@@ -137,9 +139,9 @@ export function multirange(name: string, element: Codec<Range>): Codec<Multirang
 
 function encodeMultirange(name: string, value: unknown, element: Codec<Range>, out: ByteWriter): void {
   const ranges: unknown = typeof value === 'object' && value !== null && 'ranges' in value ? value.ranges : undefined
-  if (!Array.isArray(ranges)) return unfit(name, '{ ranges: […] }', value)
-  out.int32(ranges.length)
-  for (const item of ranges) writeField(element, item, out)
+  const items: readonly unknown[] = Array.isArray(ranges) ? ranges : unfit(name, '{ ranges: […] }', value)
+  out.int32(items.length)
+  for (const item of items) writeField(element, item, out)
 }
 
 const ITEM = new RegExp(String.raw`\s*(empty|[[(]${BOUND},${BOUND}[\])])\s*(,|$)`, 'iy')

@@ -39,7 +39,8 @@ function readItem(cursor: Cursor): Item {
     return { type: 'value', weights, prefix: cursor.uint8('a flag') !== 0, text: cursor.cString('a lexeme') }
   }
   const operator = cursor.uint8('an operator')
-  if (type !== OPERATOR || operator < NOT || operator > PHRASE) malformed(at, 'a lexeme or an operator', `${type}, ${operator}`)
+  if (type !== OPERATOR || operator < NOT || operator > PHRASE)
+    malformed(at, 'a lexeme or an operator', `${type}, ${operator}`)
   return { type: 'operator', operator, distance: operator === PHRASE ? cursor.uint16('a distance') : 0 }
 }
 
@@ -52,11 +53,11 @@ function printValue({ text, weights, prefix }: Item & { type: 'value' }): Printe
 function printOperator({ operator, distance }: Item & { type: 'operator' }, right: Printed, left?: Printed): Printed {
   const priority = PRIORITIES[operator] ?? 0
   const phrase = operator === PHRASE
-  const inside = (operand: Printed) =>
-    operand.priority < priority || (operand.phrase && phrase) ? `( ${operand.text} )` : operand.text
-  if (left === undefined) return { text: `!${inside(right)}`, priority, phrase }
+  const inside = (operand: Printed, isRight: boolean) =>
+    operand.priority < priority || (isRight && operand.phrase && phrase) ? `( ${operand.text} )` : operand.text
+  if (left === undefined) return { text: `!${inside(right, true)}`, priority, phrase }
   const sign = operator === AND ? '&' : operator === OR ? '|' : distance === 1 ? '<->' : `<${distance}>`
-  return { text: `${inside(left)} ${sign} ${inside(right)}`, priority, phrase }
+  return { text: `${inside(left, false)} ${sign} ${inside(right, true)}`, priority, phrase }
 }
 
 /** From the last item to the first, so that operands are there before their operator; without recursion. */
@@ -72,7 +73,8 @@ function print(items: readonly Item[], start: number): string {
   return stack[0]?.text ?? ''
 }
 
-const TOKEN = /\s*(?:([!&|()])|<(-|\d{1,5})>|(?:'((?:[^'\\]|''|\\[\s\S])*)'|([^\s'!&|()<:]+))(?::(\*?[A-Da-d]*\*?))?)\s*/y
+const TOKEN =
+  /\s*(?:([!&|()])|<(-|\d{1,5})>|(?:'((?:[^'\\]|''|\\[\s\S])*)'|([^\s'!&|()<:]+))(?::(\*?[A-Da-d]*\*?))?)\s*/y
 
 /** Reads the text to items in prefix order by a stack of operators (Dijkstra's shunting yard, from the left). */
 class QueryParser {
@@ -157,7 +159,7 @@ export const tsquery: Codec<string> = textual(
   'tsquery',
   (source, start, end) => {
     const cursor = new Cursor(source, start, end)
-    const count = cursor.count(3, 'a number of items')
+    const count = cursor.count(2, 'a number of items')
     const items: Item[] = []
     for (let index = 0; index < count; index++) items.push(readItem(cursor))
     cursor.finish()

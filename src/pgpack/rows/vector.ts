@@ -1,6 +1,5 @@
-import { array } from './array.ts'
+import { array, withLowerBounds } from './array.ts'
 import { type Codec, unfit } from './codec.ts'
-import { withLowerBounds } from './array.ts'
 
 /** int2vector and oidvector: the bytes of an array that starts at 0, the text of their own. */
 export function vector<T extends Int16Array | Uint32Array>(
@@ -19,7 +18,13 @@ export function vector<T extends Int16Array | Uint32Array>(
       else for (const word of [1, 0, element.oid, 0, 0]) out.int32(word)
     },
     format: (value) => value.join(' '),
-    parse: (text) => build(text.split(/\s+/).filter((word) => word !== '').map((word) => element.codec.parse(word))),
+    parse: (text) =>
+      build(
+        text
+          .split(/\s+/)
+          .filter((word) => word !== '')
+          .map((word) => element.codec.parse(word)),
+      ),
   }
 }
 

@@ -180,21 +180,24 @@ async function isNodeReady(layout: Layout, tools: Tools): Promise<boolean> {
   return (await run(tools.kubectl, [...kubectlArguments(layout), 'get', 'nodes', '--output', path])) === 'True'
 }
 
-/** Ends what runs and what a crash or reboot has left. */
+/**
+ * Ends what runs and what a crash or reboot has left, and removes its data. The logs stay to be
+ * looked at, and containerd's store for the images in it.
+ */
 async function destroy(layout: Layout): Promise<void> {
   await destroyNamespace(layout)
   await removeControlGroup(controlGroupOf(layout))
+  const data = ['cni', 'etcd', 'kubelet'].map((name) => join(layout.varLib, name))
+  for (const path of [...data, layout.secrets, layout.portFile, layout.kubeconfig]) {
+    await rm(path, { recursive: true, force: true })
+  }
 }
 
-/** Clears what belonged to an earlier cluster. containerd's store stays, for the images in it. */
 async function prepareDirectories(layout: Layout): Promise<void> {
   const { varLib, varLog, logs, secrets, configuration } = layout
-  const forgotten = ['cni', 'etcd', 'kubelet'].map((name) => join(varLib, name))
-  for (const directory of [...forgotten, varLog, logs, secrets, configuration]) {
-    await rm(directory, { recursive: true, force: true })
-  }
+  for (const directory of [varLog, logs, configuration]) await rm(directory, { recursive: true, force: true })
   for (const directory of [varLib, varLog, logs, configuration]) await mkdir(directory, { recursive: true })
-  await mkdir(secrets, { recursive: true, mode: 0o700 })
+  await mkdir(secrets, { mode: 0o700 })
 }
 
 function accessBy(layout: Layout, port: number): Access {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { cached, digest, withLock } from '../cache.ts'
 import { run } from '../processes.ts'
 import { step } from '../progress.ts'
-import { type Composition, compose, hasImage } from './buildah.ts'
+import { type Composition, compose, listImages } from './buildah.ts'
 import { installedPackage } from './installed.ts'
 
 const release = 'bookworm'
@@ -45,7 +45,7 @@ export async function ensureNodeImage(): Promise<string> {
 async function ensureStored(name: string, tag: string, composition: Composition): Promise<string> {
   const reference = `localhost/pgpack/${name}:${tag}`
   await withLock(reference, async () => {
-    if (await hasImage(reference)) return
+    if ((await listImages()).includes(reference)) return
     await step(`composing ${reference}`, '5 s', (log) => compose(reference, composition, log))
   })
   return reference

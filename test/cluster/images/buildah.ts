@@ -50,10 +50,14 @@ export async function buildDockerfile(reference: string, build: DockerfileBuild,
   )
 }
 
-/** Whether buildah's store has an image. */
-export async function hasImage(reference: string): Promise<boolean> {
-  const names = await buildah(['images', '--format', '{{.Name}}:{{.Tag}}'])
-  return names.split('\n').includes(reference)
+/** References of the images in buildah's store. */
+export async function listImages(): Promise<string[]> {
+  return (await buildah(['images', '--format', '{{.Name}}:{{.Tag}}'])).split('\n')
+}
+
+/** Empties buildah's store. What is asked for later is made again. */
+export async function discardImages(): Promise<void> {
+  await buildah(['rmi', '--all', '--force'])
 }
 
 /** Writes an image to an archive that containerd and Docker can load. */

@@ -8,7 +8,7 @@ import { step } from '../progress.ts'
 import { readSettings, repositoryDirectory } from '../settings.ts'
 import { archivedAs, type ImageArchive } from './archives.ts'
 import { ensureDebianImage, ensureNodeImage } from './base.ts'
-import { buildDockerfile } from './buildah.ts'
+import { buildDockerfile, discardImages, listImages } from './buildah.ts'
 
 /** What the operator's image is made of; a change in any of it makes another image. */
 const inputs = [
@@ -19,6 +19,7 @@ const inputs = [
   'package-lock.json',
   'tsconfig.json',
   'tsconfig.build.json',
+  'scripts/build.ts',
   'src/**/*.ts',
 ]
 
@@ -28,6 +29,7 @@ const usually = '40 s, 10 s when only the sources have changed'
 export async function operatorImage(): Promise<ImageArchive> {
   const reference = `localhost/pgpack/operator:${await operatorTag()}`
   const image = await archivedAs(reference, `building ${reference}`, usually, async (log) => {
+    await limitStore()
     const [node, debian] = [await ensureNodeImage(), await ensureDebianImage()]
     const buildArguments = { BASE_IMAGE: node, RUNTIME_IMAGE: debian }
     await withNpmSecrets((secrets) =>
@@ -36,6 +38,12 @@ export async function operatorImage(): Promise<ImageArchive> {
   })
   await removeOutdated(image.archive)
   return image
+}
+
+/** buildah keeps the layers of all builds, and none of its commands drops only those long unused. */
+async function limitStore(): Promise<void> {
+  const builds = (await listImages()).filter((reference) => reference.includes('/pgpack/operator:'))
+  if (builds.length >= 20) await discardImages()
 }
 
 /** Every change of a source makes an archive of some 300 MB; those that no run can still be reading go. */

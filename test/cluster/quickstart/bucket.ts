@@ -27,6 +27,8 @@ export async function ensureBucket(cluster: Cluster, namespace: string): Promise
   const { secretName, accessKey, secretKey } = await ensureServer(cluster, namespace)
   const way = await cluster.portForward(namespace, `svc/${SERVER}`, 9000)
   const client = new Client({ endPoint: '127.0.0.1', port: way.port, useSSL: false, accessKey, secretKey })
+  // A run that was interrupted may have left a server without the bucket.
+  if (!(await client.bucketExists(BUCKET))) await client.makeBucket(BUCKET)
   const keys = async (prefix: string): Promise<string[]> => {
     const objects = (await client.listObjectsV2(BUCKET, prefix, true).toArray()) as { name: string }[]
     return objects.map(({ name }) => name).sort()

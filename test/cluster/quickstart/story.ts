@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatCount } from '../../../src/cli/units.ts'
+import type { Cluster } from '../client.ts'
 import { HarnessError } from '../errors.ts'
-import { type Cluster, ensureCluster } from '../index.ts'
 import { findCommand } from '../processes.ts'
 import { say, step } from '../progress.ts'
 import { repositoryDirectory } from '../settings.ts'
@@ -28,9 +28,8 @@ interface Stage {
   readonly databases: Databases
 }
 
-/** The whole way, from nothing to a compared copy of a table. What is there already is used as it is. */
-export async function playQuickstart(): Promise<void> {
-  const cluster = await ensureCluster()
+/** The whole way, from an empty cluster to a compared copy of a table. What is there already is used as it is. */
+export async function playQuickstart(cluster: Cluster): Promise<void> {
   say(`cluster: ${cluster.flavour}`)
   await ensureRestrictedNamespace(cluster, NAMESPACE)
   const [databases, bucket] = await Promise.all([

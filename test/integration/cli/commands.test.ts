@@ -369,11 +369,11 @@ describe('a run that fails', () => {
     expect(run.terminal.stderr.text).toMatch(/column "note".*\[TARGET_MISMATCH\]/)
   })
 
-  it('because it was stopped ends with 1', async () => {
+  it('because it was stopped ends with 143', async () => {
     const terminal = fakeTerminal()
     terminal.abort(new Error('received SIGINT'))
     const args = ['dump', ...dsn(), '--table', 'orders', '--out', file()]
-    expect(await runCommandLine(args, terminal)).toBe(1)
+    expect(await runCommandLine(args, terminal)).toBe(143)
     expect(terminal.stderr.text).toContain('[CANCELLED]')
   })
 })

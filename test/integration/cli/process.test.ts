@@ -116,7 +116,7 @@ describe('the pgpack process', () => {
       const since = performance.now()
       const { code, stderr } = await ended
       expect(performance.now() - since).toBeLessThan(8000)
-      expect(code).toBe(1)
+      expect(code).toBe(143)
       expect(stderr).toMatch(/\[CANCELLED\]/)
       await backendsGone(postgres.server, 2000)
       expect(await minio.server.unfinishedUploads()).toEqual([])
@@ -319,7 +319,7 @@ describe('the process of a job pod', () => {
     expect(await fingerprint(postgres.database, 'copied')).toEqual(await fingerprint(postgres.database, 'orders'))
   })
 
-  it('ends by SIGTERM with 1, a result, and nothing left anywhere', async () => {
+  it('ends by SIGTERM with 143, a result, and nothing left anywhere', async () => {
     const objects = ['orders', 'stalling'].map((name) => ({ table: { schema: 'public', name } }))
     const { child, ended } = await startRun(dumpConfig({ objects, compression: { method: 'None' } }))
     await copyingBackend(postgres.server, ({ wait }) => wait === 'PgSleep')
@@ -329,7 +329,7 @@ describe('the process of a job pod', () => {
       async () => (await minio.server.unfinishedUploads()).length > 0 || undefined,
     )
     child.kill('SIGTERM')
-    expect((await ended).code).toBe(1)
+    expect((await ended).code).toBe(143)
     expect(await result()).toMatchObject({ outcome: 'Failed', code: 'CANCELLED', retryable: true })
     await backendsGone(postgres.server, 2000)
     expect(await minio.server.unfinishedUploads()).toEqual([])

@@ -224,7 +224,7 @@ describe('connect', () => {
 
     it('is not lost on a command that the backend has yet to read', async () => {
       const connection = await open()
-      for (let attempt = 0; attempt < 20; attempt += 1) {
+      for (let attempt = 0; attempt < 6; attempt += 1) {
         const controller = new AbortController()
         const sleeping = connection.query('select pg_sleep(600)', [], { signal: controller.signal })
         queueMicrotask(() => queueMicrotask(() => controller.abort()))

@@ -250,6 +250,21 @@ describe('with faults between requests', () => {
     await expect(read()).rejects.toMatchObject({ code: 'STORE_FAILED', message: expect.stringContaining('replaced') })
   })
 
+  it('an object that is replaced is noticed also where the server knows no If-Match', async () => {
+    await putBytes(s3, 'x', Buffer.from('abc'))
+    const other: HTTPFault = {
+      type: 'answer',
+      status: 206,
+      body: 'xyz',
+      headers: { etag: '"other"', 'content-length': 3 },
+    }
+    proxy.use(firstRequests(100, isGet, other))
+    await expect(collect(s3.read('x', never()))).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringContaining('replaced'),
+    })
+  })
+
   it('a server that ignores ranges is not read as if it knew them', async () => {
     await putBytes(s3, 'x', bytes)
     const etag = (await minio.server.client.statObject(minio.bucket, 'x')).etag

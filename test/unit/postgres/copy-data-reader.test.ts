@@ -52,6 +52,7 @@ function read(stream: Buffer, pieces: readonly number[], options: Partial<CopyDa
   for (let offset = 0; offset < stream.length && seen.rest === undefined && seen.error === undefined; ) {
     const wanted = pieces[Math.min(piece, pieces.length - 1)] ?? stream.length
     const length = stream.copy(reader.target(), 0, offset, offset + wanted)
+    if (length === 0) throw new Error('the reader has no room for the next byte')
     reader.taken(length)
     offset += length
     piece += 1
@@ -76,7 +77,6 @@ describe('CopyDataReader', () => {
         const seen = read(stream, cuts, { chunkSize })
         expect(seen.error).toBeUndefined()
         expect(bodyOf(seen).equals(Buffer.concat(payloads))).toBe(true)
-        expect(rowsOf(seen)).toBe(payloads.length === 0 || bodyOf(seen).length > 0 ? rowsOf(seen) : 0)
         expect(seen.rest?.equals(END)).toBe(true)
       }),
     )

@@ -92,23 +92,17 @@ describe('parseDsn', () => {
     ['mysql://me:s3cret@h/d', /begin with postgres/],
     ['postgres://h/d', /names no user/],
     ['postgres://me:s3cret@h:port/d', /not a URL/],
-    ['postgres://me:s3%cret@h/d%', /./],
+    ['postgres://me:s3cret@h:5432:1/d', /not a URL/],
     ['postgres://me:s3cret@one,two/d', /several hosts/],
     ['postgres://me:s3cret@h/d?sslmode=maybe', /sslmode is "maybe"/],
     ['postgres://me:s3cret@h/d?options=-csearch_path=x&sslmod=disable', /options, sslmod are not supported/],
     ['postgres://me:s3cret@h/d?connect_timeout=soon', /connect_timeout is "soon"/],
     ['postgres://me:s3cret@h/d?sslrootcert=/nowhere.pem', /\/nowhere.pem/],
   ])('refuses %s, without showing the password', (dsn, message) => {
-    let error: unknown
-    try {
-      parseDsn(dsn)
-    } catch (thrown) {
-      error = thrown
-    }
-    if (error === undefined) return expect(dsn).toContain('%')
-    expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) })
-    const { stack, cause } = error as Error
-    expect(`${stack}${JSON.stringify(cause)}`.replace(dsn, dsn)).not.toContain('s3cret')
+    const attempt = () => parseDsn(dsn)
+    expect(attempt).toThrow(message)
+    expect(attempt).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    expect(attempt).not.toThrow(expect.objectContaining({ stack: expect.stringContaining('s3cret') }))
   })
 })
 

@@ -137,14 +137,17 @@ describe('text that is not a result', () => {
 describe('the exit code', () => {
   it('is 0 for success, as the contract has it', () => {
     expect(exitCodeOf(succeeded)).toBe(0)
-    expect(EXIT).toEqual({ done: 0, retry: 1, permanent: 42 })
+    expect(EXIT).toEqual({ done: 0, retry: 1, permanent: 42, cancelled: 143 })
   })
 
-  it.each(CODES)('tells the Job whether to try again after %s', (code) => {
+  it.each(CODES.filter((code) => code !== 'CANCELLED'))('tells the Job whether to try again after %s', (code) => {
     const { retryable } = ERROR_CODES[code]
     expect(exitCodeOf(failedResult('a', new PgpackError(code, 'x')))).toBe(retryable ? 1 : 42)
-    expect(exitCodeOf(failedResult('a', new PgpackError(code, 'x', { retryable: !retryable })))).toBe(
-      retryable ? 42 : 1,
-    )
+    const otherwise = new PgpackError(code, 'x', { retryable: !retryable })
+    expect(exitCodeOf(failedResult('a', otherwise))).toBe(retryable ? 42 : 1)
+  })
+
+  it('is 143, as after SIGTERM, for a run that was told to stop: it is no failed attempt', () => {
+    expect(exitCodeOf(failedResult('a', new PgpackError('CANCELLED', 'x')))).toBe(143)
   })
 })

@@ -1,0 +1,44 @@
+import type { CompositeField } from './composite.ts'
+
+interface Named {
+  /** pg_type.oid on the server that wrote the file. */
+  readonly oid: number
+  readonly name: string
+  /** pg_type.typarray; none when not given or 0. */
+  readonly arrayOid?: number
+}
+
+/** A type that the server's users made, or an extension: its OID differs from database to database. */
+export type TypeDefinition = Named &
+  (
+    | { readonly kind: 'enum'; readonly labels?: readonly string[] }
+    | { readonly kind: 'domain'; readonly base: number }
+    | { readonly kind: 'composite'; readonly fields: readonly CompositeField[] }
+    | { readonly kind: 'range'; readonly subtype: number }
+    | { readonly kind: 'multirange'; readonly range: number }
+    /** A base type whose bytes are those of a known one: hstore, or citext as text. */
+    | { readonly kind: 'base'; readonly like: string }
+  )
+
+/**
+ * Asks a server for the definitions of its types beyond the built-in ones: one row, whose column `definitions` is the
+ * JSON of a list of TypeDefinition. Multiranges need PostgreSQL 14.
+ */
+export const TYPE_DEFINITIONS_SQL = `
+SELECT coalesce(json_agg(definition), '[]') AS definitions FROM (
+  SELECT CASE
+    WHEN t.typtype = 'e' THEN json_build_object('kind', 'enum', 'labels',
+      (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid))
+    WHEN t.typtype = 'd' THEN json_build_object('kind', 'domain', 'base', t.typbasetype::int8)
+    WHEN t.typtype = 'c' THEN json_build_object('kind', 'composite', 'fields',
+      (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'oid', a.atttypid::int8) ORDER BY a.attnum), '[]')
+       FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped))
+    WHEN t.typtype = 'r' THEN json_build_object('kind', 'range', 'subtype',
+      (SELECT r.rngsubtype::int8 FROM pg_range r WHERE r.rngtypid = t.oid))
+    WHEN t.typtype = 'm' THEN json_build_object('kind', 'multirange', 'range',
+      (SELECT r.rngtypid::int8 FROM pg_range r WHERE r.rngmultitypid = t.oid))
+    ELSE json_build_object('kind', 'base', 'like', CASE t.typname WHEN 'citext' THEN 'text' ELSE t.typname END)
+  END::jsonb || jsonb_build_object('oid', t.oid::int8, 'name', t.typname, 'arrayOid', t.typarray::int8) AS definition
+  FROM pg_type t
+  WHERE t.oid >= 16384 AND (t.typtype IN ('e', 'd', 'c', 'r', 'm') OR t.typname IN ('hstore', 'citext'))
+) AS user_types`
