@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   restore: async () => (await import('./restore.ts')).restoreCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   verify: async () => (await import('./verify.ts')).verifyCommand,
+  head: async () => (await import('./head.ts')).headCommand,
+  convert: async () => (await import('./convert.ts')).convertCommand,
   run: async () => (await import('./run.ts')).runCommand,
   operator: async () => (await import('./operator.ts')).operatorCommand,
 }

@@ -8,16 +8,24 @@ export interface Measured {
   readonly stdout: string
 }
 
-const main = new URL('../../src/main.ts', import.meta.url).pathname
+const root = new URL('../../', import.meta.url).pathname
+const main = `${root}dist/main.js`
 const POLL_MS = 20
 
-/** Runs `pgpack` in a process of its own and watches its memory. @throws when it fails */
-export function measurePgpack(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Measured> {
+/** What the image sets with ENV, for a process that is to be like one in a job pod. */
+function imageEnvironment(): Record<string, string> {
+  const dockerfile = readFileSync(`${root}Dockerfile`, 'utf8').replaceAll('\\\n', ' ')
+  const pairs = [...dockerfile.matchAll(/^ENV (.*)$/gm)].flatMap(([, words = '']) => words.trim().split(/\s+/))
+  return Object.fromEntries(pairs.map((pair) => pair.split('=', 2)))
+}
+
+/** Runs the built `pgpack` in a process of its own and watches its memory. @throws when it fails */
+export function measurePgpack(args: readonly string[]): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const start = performance.now()
     const child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...imageEnvironment() },
     })
     let stdout = ''
     let peakRSS = 0

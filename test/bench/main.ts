@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startPostgres, type TestDatabase } from '../support/postgres.ts'
+import { startPostgres, type TestDatabase } from '../support/postgres-server.ts'
 import { type Measured, measurePgpack } from './child.ts'
 
 const MIB = 1024 ** 2

@@ -17,6 +17,8 @@ export interface ToTextOptions extends RowReaderOptions {
   readonly format: TextFormat
   /** CSV only: the column names in the first line. */
   readonly header?: boolean
+  /** Told how many rows each batch has. */
+  readonly onRows?: (rows: number) => void
 }
 
 /** Characters of a piece, about. */
@@ -34,6 +36,7 @@ export async function* toText(source: PGPackSource, options: ToTextOptions): Asy
   const format = options.format === 'csv' ? csvFormatter(codecs) : ndjsonFormatter(reader.columns, codecs)
   let text = options.format === 'csv' && options.header === true ? csvHeader(reader.columns) : ''
   for await (const batch of reader.batches()) {
+    options.onRows?.(batch.length)
     for (const row of batch) {
       text += format(row)
       if (text.length < PIECE_LENGTH) continue

@@ -1,3 +1,5 @@
+import { errorMessage, PgpackError } from '../../errors.ts'
+import { describe } from './codec.ts'
 import type { CompositeField } from './composite.ts'
 
 interface Named {
@@ -11,7 +13,7 @@ interface Named {
 /** A type that the server's users made, or an extension: its OID differs from database to database. */
 export type TypeDefinition = Named &
   (
-    | { readonly kind: 'enum'; readonly labels?: readonly string[] }
+    | { readonly kind: 'enum'; readonly labels?: readonly string[] | null }
     | { readonly kind: 'domain'; readonly base: number }
     | { readonly kind: 'composite'; readonly fields: readonly CompositeField[] }
     | { readonly kind: 'range'; readonly subtype: number }
@@ -42,3 +44,57 @@ SELECT coalesce(json_agg(definition), '[]') AS definitions FROM (
   FROM pg_type t
   WHERE t.oid >= 16384 AND (t.typtype IN ('e', 'd', 'c', 'r', 'm') OR t.typname IN ('hstore', 'citext'))
 ) AS user_types`
+
+/**
+ * Definitions from JSON: the list that TYPE_DEFINITIONS_SQL gives, perhaps kept in a file beside the dump.
+ * @throws PgpackError CONFIG_INVALID
+ */
+export function parseTypeDefinitions(json: string): TypeDefinition[] {
+  const list = parseList(json)
+  for (const item of list) {
+    if (!isDefinition(item)) throw new PgpackError('CONFIG_INVALID', `not the definition of a type: ${describe(item)}`)
+  }
+  return list.filter(isDefinition)
+}
+
+function parseList(json: string): readonly unknown[] {
+  try {
+    const list: unknown = JSON.parse(json)
+    if (Array.isArray(list)) return list
+  } catch (cause) {
+    throw new PgpackError('CONFIG_INVALID', `the type definitions are not JSON: ${errorMessage(cause)}`, { cause })
+  }
+  throw new PgpackError('CONFIG_INVALID', 'the type definitions are not a list')
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const isOid = (value: unknown): value is number => Number.isInteger(value)
+const isName = (value: unknown): value is string => typeof value === 'string'
+const isField = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  'name' in value &&
+  isName(value.name) &&
+  'oid' in value &&
+  isOid(value.oid)
+
+/** What each kind has beyond OID and name. */
+const KINDS: Readonly<Record<TypeDefinition['kind'], (fields: Fields) => boolean>> = {
+  enum: ({ labels }) => labels === undefined || labels === null || (Array.isArray(labels) && labels.every(isName)),
+  domain: ({ base }) => isOid(base),
+  composite: ({ fields }) => Array.isArray(fields) && fields.every(isField),
+  range: ({ subtype }) => isOid(subtype),
+  multirange: ({ range }) => isOid(range),
+  base: ({ like }) => isName(like),
+}
+
+function isDefinition(item: unknown): item is TypeDefinition {
+  if (typeof item !== 'object' || item === null) return false
+  const fields: Fields = { ...item }
+  const { kind, oid, name, arrayOid } = fields
+  const isKind = (value: unknown): value is TypeDefinition['kind'] => isName(value) && Object.hasOwn(KINDS, value)
+  return (
+    isKind(kind) && isOid(oid) && isName(name) && (arrayOid === undefined || isOid(arrayOid)) && KINDS[kind](fields)
+  )
+}

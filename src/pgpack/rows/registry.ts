@@ -96,9 +96,9 @@ export class TypeRegistry implements CodecSource {
   }
 }
 
-function enumeration(name: string, labels: readonly string[] | undefined): Codec<string> {
+function enumeration(name: string, labels: readonly string[] | null | undefined): Codec<string> {
   const codec = textLike(name)
-  if (labels === undefined) return codec
+  if (!labels) return codec
   const known = new Set(labels)
   return {
     ...codec,
