@@ -32,7 +32,10 @@ RUN npm run build
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY package.json /app/
-COPY --from=dependencies /app/node_modules /app/node_modules
+# All else is bundled into dist.
+COPY --from=dependencies /app/node_modules/@mongodb-js /app/node_modules/@mongodb-js
+COPY --from=dependencies /app/node_modules/lz4-napi /app/node_modules/lz4-napi
+COPY --from=dependencies /app/node_modules/@antoniomuso /app/node_modules/@antoniomuso
 COPY --from=build /app/dist /app/dist
 # A job pod's memory is mostly buffers of a mebibyte. By default glibc keeps freed ones in an arena for each thread, and
 # lz4-napi's allocator keeps them for ten seconds: together some 40 MiB that do no work.

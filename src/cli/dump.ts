@@ -27,6 +27,7 @@ export function dumpCommand(terminal: Terminal): Command {
     .description('Dump a table or the rows of a query into a PGPack file.')
     .requiredOption('--dsn <uri>', 'postgres://user:password@host:port/database?sslmode=…')
     .option('--table <name>', 'table or view, as schema.name; quoted as in SQL where its case matters')
+    .option('--where <condition>', 'SQL condition that the dumped rows of the table meet')
     .option('--query <sql>', 'a SELECT instead of a table')
     .requiredOption('--out <place>', 'PATH or s3://bucket/key')
     .option('--compression <method>', 'zstd:LEVEL, lz4 or none', 'zstd:3')
@@ -55,10 +56,11 @@ async function dumpToPlace(options: DumpOptions, terminal: Terminal): Promise<vo
   )
 }
 
-function chosenObject({ table, query }: DumpOptions): DumpObject {
+function chosenObject({ table, query, where }: DumpOptions): DumpObject {
   if ((table === undefined) === (query === undefined)) {
     throw new PgpackError('CONFIG_INVALID', 'give either --table schema.name or --query SQL')
   }
-  if (query !== undefined) return { query: { name: 'query', sql: query } }
-  return { table: parseQualifiedName(table ?? '') }
+  if (table !== undefined) return { table: { ...parseQualifiedName(table), ...(where === undefined ? {} : { where }) } }
+  if (where !== undefined) throw new PgpackError('CONFIG_INVALID', '--where goes with --table: a query has its own')
+  return { query: { name: 'query', sql: query ?? '' } }
 }

@@ -28,6 +28,7 @@ export async function openLedger(session: PostgresConnection): Promise<void> {
 
 /** What an attempt of the run committed, if one did. */
 export async function findRun(session: PostgresConnection, runId: string): Promise<RunTotals | undefined> {
+  if (!(await ledgerExists(session))) return undefined
   const [row] = await session.query<{ objects: string; rows: string; bytes: string; stored_bytes: string }>(
     `SELECT objects, rows, bytes, stored_bytes FROM ${LEDGER} WHERE run_id = $1`,
     [runId],

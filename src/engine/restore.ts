@@ -10,7 +10,7 @@ import type { ObjectStore } from '../storage/store.ts'
 import type { RunContext } from './context.ts'
 import { checkHash, type FileHashes, type Load, type LoadMode, loadObject, openFile } from './load.ts'
 import { checkColumns, type SourceColumn } from './preflight.ts'
-import { inTransaction, onceInTransaction, withTarget } from './target.ts'
+import { committedBefore, inTransaction, onceInTransaction, withTarget } from './target.ts'
 import { addTotals, noTotals } from './totals.ts'
 
 interface TableName {
@@ -49,9 +49,11 @@ export async function restore(
 ): Promise<{ totals: RunTotals; artifact: ArtifactRef }> {
   const { store, path } = request
   const { manifest, sha256 } = await readManifest(store, path, context.signal, request.manifestSHA256)
-  await checkManifest(store, path, manifest, context.signal)
-  const pairs = pairObjects(manifest, request.objects)
   const totals = await withTarget(request.target, context, async (session) => {
+    const committed = await earlierCommit(session, request, context)
+    if (committed !== undefined) return committed
+    await checkManifest(store, path, manifest, context.signal)
+    const pairs = pairObjects(manifest, request.objects)
     const loads: Load[] = []
     for (const { object, table } of pairs) {
       const columns = object.columns.map(({ type, ...column }) => ({ ...column, typeName: type }))
@@ -66,6 +68,8 @@ export async function restore(
 /** Loads one file, which needs no manifest: its header tells the columns and its lengths. */
 export async function restoreFile(request: FileRestoreRequest, context: RunContext): Promise<RunTotals> {
   return withTarget(request.target, context, async (session) => {
+    const committed = await earlierCommit(session, request, context)
+    if (committed !== undefined) return committed
     const load = await prepare(session, request, { ...request, name: request.key }, context)
     return loadAll(session, [load], request, context)
   })
@@ -123,6 +127,15 @@ async function prepare(
 }
 
 /** Truncate is the same however often it is done; only an Append needs the ledger. */
+function ledgerId({ mode, runId }: RestoreRequest): string | undefined {
+  return mode === 'Append' ? runId : undefined
+}
+
+async function earlierCommit(session: PostgresConnection, request: RestoreRequest, context: RunContext) {
+  const runId = ledgerId(request)
+  return runId === undefined ? undefined : committedBefore(session, runId, context)
+}
+
 async function loadAll(
   session: PostgresConnection,
   loads: readonly Load[],
@@ -137,7 +150,6 @@ async function loadAll(
     for (const one of loads) totals = addTotals(totals, await loadObject(session, one, context))
     return totals
   }
-  const { runId } = request
-  if (request.mode !== 'Append' || runId === undefined) return inTransaction(session, load)
-  return onceInTransaction(session, runId, context, load)
+  const runId = ledgerId(request)
+  return runId === undefined ? inTransaction(session, load) : onceInTransaction(session, runId, context, load)
 }

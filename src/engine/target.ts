@@ -27,10 +27,7 @@ export async function inTransaction(session: PostgresConnection, work: () => Pro
   return totals
 }
 
-/**
- * Runs `work` in one transaction, once however often the run is tried: a run that is already in the ledger resolves
- * with what was committed then.
- */
+/** Runs `work` in one transaction, unless another pod of the same run commits first: then with what that one did. */
 export async function onceInTransaction(
   session: PostgresConnection,
   runId: string,
@@ -40,15 +37,27 @@ export async function onceInTransaction(
   await openLedger(session)
   await session.query('BEGIN')
   if (!(await claimRun(session, runId))) {
-    const committed = await findRun(session, runId)
+    const committed = await committedBefore(session, runId, context)
     if (committed === undefined) throw new PgpackError('INTERNAL', `run ${runId} is in the ledger and is not`)
-    context.log.info({ runId, ...committed }, 'an earlier attempt of this run committed already')
     return committed
   }
   const totals = await work()
   await recordRun(session, runId, totals)
   await commit(session, true)
   return totals
+}
+
+/** What an earlier attempt of the run committed; a retry then has nothing to do, and needs nothing that is gone since. */
+export async function committedBefore(
+  session: PostgresConnection,
+  runId: string,
+  context: RunContext,
+): Promise<RunTotals | undefined> {
+  const committed = await findRun(session, runId)
+  if (committed !== undefined) {
+    context.log.info({ runId, ...committed }, 'an earlier attempt of this run committed already')
+  }
+  return committed
 }
 
 /** A connection that breaks during COMMIT leaves it open whether the server committed; only the ledger can tell. */
