@@ -1,10 +1,11 @@
 import { Command } from 'commander'
 import { dumpFile } from '../engine/dump.ts'
 import { PgpackError } from '../errors.ts'
+import { METADATA_SPELLINGS } from '../pgpack/columns.ts'
 import { describeConnection, parseDsn } from '../postgres/dsn.ts'
 import { parseQualifiedName } from '../postgres/identifiers.ts'
 import type { DumpObject } from '../run/config.ts'
-import { MAX_CONNECTIONS, parseCompression, parseInteger } from './options.ts'
+import { MAX_CONNECTIONS, parseChoice, parseCompression, parseInteger } from './options.ts'
 import { type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
 import { printSummary } from './summary.ts'
 import type { Terminal } from './terminal.ts'
@@ -17,6 +18,7 @@ interface DumpOptions extends PlaceOptions {
   readonly where?: string
   readonly out: string
   readonly compression: string
+  readonly compat: string
   readonly connections: string
   readonly json: boolean
 }
@@ -31,6 +33,11 @@ export function dumpCommand(terminal: Terminal): Command {
     .option('--query <sql>', 'a SELECT instead of a table')
     .requiredOption('--out <place>', 'PATH or s3://bucket/key')
     .option('--compression <method>', 'zstd:LEVEL, lz4 or none', 'zstd:3')
+    .option(
+      '--compat <reference>',
+      'which Python reference must read the file: released, or development (0.4)',
+      'released',
+    )
     .option('--connections <n>', 'connections that read at once', '1')
     .option('--json', 'print the summary as JSON', false)
   return withPlaceOptions(command).action((options: DumpOptions) => dumpToPlace(options, terminal))
@@ -39,12 +46,13 @@ export function dumpCommand(terminal: Terminal): Command {
 async function dumpToPlace(options: DumpOptions, terminal: Terminal): Promise<void> {
   const object = chosenObject(options)
   const compression = parseCompression(options.compression)
+  const spelling = parseChoice('--compat', options.compat, METADATA_SPELLINGS)
   const connections = parseInteger('--connections', options.connections, 1, MAX_CONNECTIONS)
   const source = parseDsn(options.dsn, terminal.env)
   const { result: totals, seconds } = await timed(() =>
     withPlace(options.out, options, terminal.env, (place) =>
       withContext(terminal, options.json, (context) =>
-        dumpFile({ source, object, connections, compression, ...place }, context),
+        dumpFile({ source, object, connections, compression, spelling, ...place }, context),
       ),
     ),
   )

@@ -1,5 +1,6 @@
 import type { CompressionOptions } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
+import type { MetadataSpelling } from '../pgpack/columns.ts'
 import { type PGPackSummary, PGPackWriter } from '../pgpack/writer.ts'
 import { pgpackColumn } from '../postgres/catalog.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
@@ -14,6 +15,7 @@ export interface DumpTarget {
   readonly store: ObjectStore
   readonly key: string
   readonly compression: CompressionOptions
+  readonly spelling?: MetadataSpelling
 }
 
 /**
@@ -27,10 +29,11 @@ export async function dumpObject(
   context: RunContext,
 ): Promise<PGPackSummary> {
   const columns = source.columns.map(pgpackColumn)
-  const headLength = PGPackWriter.headLength({ columns })
+  const { compression, spelling = 'released' } = target
+  const headLength = PGPackWriter.headLength({ columns, spelling })
   const upload = target.store.upload(target.key, { signal: context.signal, headLength })
   try {
-    const writer = new PGPackWriter(upload, { columns, compression: target.compression })
+    const writer = new PGPackWriter(upload, { columns, compression, spelling })
     const sent = await copyAll(source, sessions, writer, context)
     const summary = await writer.finish()
     if (summary.rows !== sent) {

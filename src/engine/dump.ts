@@ -1,5 +1,6 @@
 import type { CompressionOptions } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
+import type { MetadataSpelling } from '../pgpack/columns.ts'
 import type { ConnectionConfig } from '../postgres/types.ts'
 import type { DumpObject } from '../run/config.ts'
 import type { ArtifactRef, RunTotals } from '../run/result.ts'
@@ -16,6 +17,8 @@ interface DumpRequest {
   readonly source: ConnectionConfig
   readonly connections: number
   readonly compression: CompressionOptions
+  /** `released` when not given. */
+  readonly spelling?: MetadataSpelling
   readonly store: ObjectStore
 }
 

@@ -7,6 +7,7 @@ import type { RestoreRunConfig } from '../run/config.ts'
 import type { ArtifactRef, RunTotals } from '../run/result.ts'
 import { checkManifest, type Manifest, type ManifestObject, readManifest } from '../storage/manifest.ts'
 import type { ObjectStore } from '../storage/store.ts'
+import { bareFileColumns } from './bare-file.ts'
 import type { RunContext } from './context.ts'
 import { checkHash, type FileHashes, type Load, type LoadMode, loadObject, openFile } from './load.ts'
 import { checkColumns, type SourceColumn } from './preflight.ts'
@@ -118,8 +119,8 @@ async function prepare(
 ): Promise<Load> {
   const opened = await openFile(request.store, file.key, context.signal)
   if (file.hashes !== undefined) checkHash(file.name, 'head', file.hashes.headSHA256, opened.headSHA256)
-  const columns = file.columns ?? opened.reader.columns.map(({ name, oid }) => ({ name, typeOid: oid }))
   const table = await describeTable(session, file.table)
+  const columns = file.columns ?? (await bareFileColumns(file.name, opened.reader, table, session))
   checkColumns(file.name, columns, table, session)
   const names = columns.map((column) => column.name)
   const expected = file.hashes === undefined ? {} : { bodySHA256: file.hashes.bodySHA256 }

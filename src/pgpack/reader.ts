@@ -1,6 +1,6 @@
 import { ByteReader } from '../compression/byte-reader.ts'
 import { decompress } from '../compression/decompress.ts'
-import type { StoredFrame } from '../compression/limits.ts'
+import type { DecompressOptions, StoredFrame } from '../compression/limits.ts'
 import type { CompressionMethod } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import { PGCopyChecker } from './checker.ts'
@@ -26,6 +26,14 @@ export interface BodyOptions {
 export interface BodyPart {
   readonly storedOffset: number
   readonly storedLength: number
+}
+
+/** What the start of a body tells of its rows. */
+export interface RowShape {
+  /** Fewer than columns when some are generated; undefined when there is no row. */
+  readonly fields: number | undefined
+  /** True when each row begins with an OID that its field count leaves out (PostgreSQL before 12, WITH OIDS). */
+  readonly hasOids: boolean
 }
 
 /**
@@ -104,15 +112,34 @@ export class PGPackReader {
   }
 
   /**
+   * Reads the body up to its first row, and lets `body()` begin from the start all the same: for what must be known
+   * before a row moves. Needs random access.
+   * @throws PgpackError PGPACK_*; and what the source throws
+   */
+  async peek(): Promise<RowShape> {
+    const checker = new PGCopyChecker(this.columns.length)
+    const stored = this.#ranged(this.#randomAccess())
+    for await (const piece of this.#decompress(stored, this.bodyOffset, { inFlight: 1 })) {
+      checker.update(piece)
+      if (checker.fields !== undefined) break
+    }
+    return { fields: checker.fields, hasOids: checker.hasOids }
+  }
+
+  /**
    * The raw PGCOPY stream, once. Its structure is walked over as it goes by; at the end both lengths, the trailer and
    * the absence of anything behind it are checked.
    * @throws PgpackError PGPACK_*; and what the source throws
    */
   async *body(options: BodyOptions = {}): AsyncGenerator<Buffer> {
+    const { onStored, onFrame } = options
+    const settings = onFrame === undefined ? {} : { onFrame }
     let raw = 0
-    for await (const piece of this.#decompress(this.#stored(options.onStored), this.bodyOffset, options)) {
+    for await (const piece of this.#decompress(this.#stored(onStored), this.bodyOffset, settings)) {
       if (piece.length === 0) continue
       raw += piece.length
+      // Else a small file could go on decompressing for hours.
+      if (this.#lengths !== undefined && BigInt(raw) > this.#lengths.raw) checkRawLength(this.#lengths.raw, raw)
       this.#checker.update(piece)
       yield piece
     }
@@ -125,17 +152,21 @@ export class PGPackReader {
    * part begins with the PGCOPY header, the last ends with the trailer. Needs random access.
    */
   part({ storedOffset, storedLength }: BodyPart): AsyncGenerator<Buffer> {
-    if (this.#input instanceof ByteReader) {
-      throw new PgpackError('INTERNAL', 'parts can be read from a source with random access only', { retryable: false })
-    }
     const offset = this.bodyOffset + storedOffset
-    return this.#decompress(this.#input.read({ offset, length: storedLength }), offset, {})
+    return this.#decompress(this.#randomAccess().read({ offset, length: storedLength }), offset, {})
   }
 
-  #decompress(stored: AsyncIterable<Uint8Array>, offset: number, { onFrame }: BodyOptions): AsyncGenerator<Buffer> {
-    const limits = this.#limits
-    const options = { limits, inFlight: this.#inFlight, offset }
-    return decompress(this.method, stored, onFrame === undefined ? options : { ...options, onFrame })
+  #randomAccess(): RandomAccessSource {
+    if (!(this.#input instanceof ByteReader)) return this.#input
+    throw new PgpackError('INTERNAL', 'only a source with random access can be read out of order', { retryable: false })
+  }
+
+  #decompress(
+    stored: AsyncIterable<Uint8Array>,
+    offset: number,
+    options: Pick<DecompressOptions, 'inFlight' | 'onFrame'>,
+  ): AsyncGenerator<Buffer> {
+    return decompress(this.method, stored, { limits: this.#limits, inFlight: this.#inFlight, offset, ...options })
   }
 
   /** The body as it is stored, its length checked when it has ended. */

@@ -70,15 +70,31 @@ async function createEnvironment(): Promise<Environment> {
   const namespace = `pgpack-e2e-${randomBytes(3).toString('hex')}`
   await removeStale(cluster)
   await ensureRestrictedNamespace(cluster, namespace, { [LABEL]: 'true' })
-  const [databases, bucket] = await Promise.all([
+  const [databases, bucket] = await allOrNone(
     ensureDatabases(cluster, namespace),
     ensureBucket(cluster, namespace),
     installOperator(cluster),
-  ])
+  )
   const api = await openApi(cluster)
   const runs = new RunWatch(api, namespace)
   const kubectl = (...args: string[]) => cluster.kubectl(['--namespace', namespace, ...args])
   return { cluster, api, namespace, runs, databases, bucket, kubectl }
+}
+
+/** What is open keeps Jest from ending: when one of the parts cannot be had, the others are closed again. */
+async function allOrNone<A extends Closable, B extends Closable>(
+  ...parts: readonly [Promise<A>, Promise<B>, Promise<void>]
+): Promise<readonly [A, B]> {
+  const [first, second, third] = await Promise.allSettled(parts)
+  if (first.status === 'fulfilled' && second.status === 'fulfilled' && third.status === 'fulfilled') {
+    return [first.value, second.value]
+  }
+  for (const part of [first, second]) if (part.status === 'fulfilled') await part.value.close()
+  throw [first, second, third].find((part) => part.status === 'rejected')?.reason
+}
+
+interface Closable {
+  close(): Promise<void>
 }
 
 async function removeEnvironment({ cluster, api, namespace, runs, databases, bucket }: Environment): Promise<void> {

@@ -61,32 +61,25 @@ export class CSVParser {
     const text = this.#pending + piece
     this.#pending = ''
     let at = 0
-    while (at < text.length) {
-      at = this.#inQuotes ? this.#quoted(text, at) : this.#plain(text, at)
-      if (this.#pending !== '') return
-      const end = text[at]
-      if (this.#inQuotes || end === undefined) continue
-      if (end === QUOTE) {
-        this.#inQuotes = true
-        this.#quotedField = true
-        at++
-      } else if (end === ',') {
-        this.#endField()
-        at++
-      } else {
-        if (end === '\r' && at === text.length - 1) {
-          this.#pending = end
-          return
+    while (at < text.length && this.#pending === '') {
+      if (this.#inQuotes) at = this.#quoted(text, at)
+      else {
+        at = this.#plain(text, at)
+        const end = text[at]
+        if (end === '\n' || (end === '\r' && at < text.length - 1)) {
+          at += end === '\r' && text[at + 1] === '\n' ? 2 : 1
+          yield this.#endRecord()
+        } else if (end !== undefined) {
+          at++
+          this.#takeSign(end)
         }
-        at += end === '\r' && text[at + 1] === '\n' ? 2 : 1
-        yield this.#endRecord()
       }
     }
   }
 
   /** The last record, where no line break ends it. @throws PgpackError PGPACK_VALUE for an open quote */
   *end(): Generator<CSVRecord> {
-    const [pending] = [this.#pending]
+    const pending = this.#pending
     this.#pending = ''
     if (this.#inQuotes && pending !== QUOTE) {
       throw new PgpackError('PGPACK_VALUE', `record ${this.#records + 1} of the CSV: a quote is not closed`, {
@@ -96,6 +89,15 @@ export class CSVParser {
     }
     this.#inQuotes = false
     if (pending === '\r' || this.#length > 0 || this.#record.length > 0 || this.#quotedField) yield this.#endRecord()
+  }
+
+  #takeSign(sign: string): void {
+    if (sign === ',') this.#endField()
+    else if (sign === '\r') this.#pending = sign
+    else {
+      this.#inQuotes = true
+      this.#quotedField = true
+    }
   }
 
   #plain(text: string, at: number): number {

@@ -133,15 +133,14 @@ function flatten(name: string, value: unknown): Flat {
   let elements: readonly unknown[] = [value]
   while (Array.isArray(elements[0])) {
     const [{ length }] = elements
-    if (length === 0) break
     const parts: readonly unknown[] = elements
     const rectangular = parts.every((part) => Array.isArray(part) && part.length === length)
     if (!rectangular || dimensions.length === MAX_DIMENSIONS)
       return unfit(name, 'a rectangular array of up to 6 dimensions', value)
+    if (length === 0) return { dimensions: [], lowerBounds: [], elements: [] }
     dimensions.push(length)
     elements = elements.flat()
   }
-  if (dimensions.length === 0) return { dimensions, lowerBounds: [], elements: [] }
   if (elements.some((item) => Array.isArray(item))) return unfit(name, 'a rectangular array', value)
   return { dimensions, lowerBounds: boundsFor(name, value, dimensions), elements }
 }

@@ -70,11 +70,33 @@ export function formatFloat4(value: number): string {
 
 function shortestFloat4(value: number): string {
   for (let digits = 0; digits < 8; digits++) {
-    const exponential = value.toExponential(digits)
-    const decimal = Number(exponential)
-    if (Math.fround(decimal) === value && !isMidpoint(decimal)) return exponential
+    const nearest = toExponentialEven(value, digits)
+    if (isFloat4(nearest, value)) return nearest
+    // At a power of two the next float is nearer below than above: a decimal above may do where the nearest does not.
+    const above = nextDecimal(nearest, digits)
+    if (isFloat4(above, value)) return above
   }
   return value.toExponential(8)
+}
+
+function isFloat4(exponential: string, value: number): boolean {
+  const decimal = Number(exponential)
+  return Math.fround(decimal) === value && !isMidpoint(decimal)
+}
+
+/** The next decimal of as many digits, away from zero. */
+function nextDecimal(exponential: string, digits: number): string {
+  const [mantissa = '', exponent = ''] = exponential.split('e')
+  const next = Math.abs(Number(mantissa.replace('.', ''))) + 1
+  return Number(`${mantissa.startsWith('-') ? '-' : ''}${next}e${Number(exponent) - digits}`).toExponential(digits)
+}
+
+/** Of two decimals that are equally near, PostgreSQL prints the even one, and toExponential the larger one. */
+function toExponentialEven(value: number, digits: number): string {
+  const rounded = value.toExponential(digits)
+  const exact = value.toExponential(digits + 1)
+  if (!exact.includes('5e') || Number(exact) !== value) return rounded
+  return rounded.replace(/[13579]e/, (odd) => `${Number(odd[0]) - 1}e`)
 }
 
 /** Half way between two floats: the 29 bits that a double has more are 1 followed by zeros. */

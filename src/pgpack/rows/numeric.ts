@@ -53,17 +53,13 @@ function readDigits({ view }: Bytes, start: number, count: number): string {
 }
 
 function placePoint(digits: string, weight: number, scale: number): string {
-  const wholeLength = (weight + 1) * BASE_DIGITS
-  const whole = wholeLength > 0 ? cut(digits, 0, wholeLength).replace(/^0+(?=\d)/, '') : '0'
+  const wholeLength = Math.max(0, (weight + 1) * BASE_DIGITS)
+  const leading = digits.slice(0, wholeLength).replace(/^0+/, '')
+  const whole = leading === '' ? '0' : leading + ZEROS.slice(0, Math.max(0, wholeLength - digits.length))
   if (scale === 0) return whole
-  const leading = wholeLength < 0 ? ZEROS.slice(0, Math.min(-wholeLength, scale)) : ''
-  return `${whole}.${leading}${cut(digits, Math.max(0, wholeLength), scale - leading.length)}`
-}
-
-/** `length` digits from `from`, with zeros where there are none. */
-function cut(digits: string, from: number, length: number): string {
-  const part = digits.slice(from, from + length)
-  return part.length === length ? part : part + ZEROS.slice(0, length - part.length)
+  const before = ZEROS.slice(0, Math.min(scale, Math.max(0, -(weight + 1) * BASE_DIGITS)))
+  const fraction = digits.slice(wholeLength, wholeLength + scale - before.length)
+  return `${whole}.${before}${fraction}${ZEROS.slice(0, scale - before.length - fraction.length)}`
 }
 
 const NUMBER = /^([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d{1,6}))?$/i

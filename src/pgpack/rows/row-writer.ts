@@ -43,9 +43,9 @@ export class RowEncoder {
   add(row: RowInput): void {
     const start = this.#out.length
     const columns = this.#columns
+    if (Array.isArray(row) && row.length !== columns.length) throw wrongLength(columns.length, row.length)
     let index = 0
     try {
-      if (Array.isArray(row) && row.length !== columns.length) throw wrongLength(columns.length, row.length)
       this.#out.int16(columns.length)
       for (; index < columns.length; index++) {
         const codec = this.#codecs[index]

@@ -1,5 +1,6 @@
 import type { Bytes, ByteWriter } from './bytes.ts'
 import { type Codec, checkLength, describe, malformed, textual, unfit } from './codec.ts'
+import { checkJSON } from './json.ts'
 import { decodeText } from './utf8.ts'
 
 /** text, varchar, bpchar, name, xml, enums: the bytes are the text. */
@@ -11,7 +12,10 @@ export function textLike(name: string): Codec<string> {
 export const json: Codec<string> = {
   ...textLike('json'),
   // A line break in JSON text is white space, and would end a line of NDJSON.
-  toJSON: (value) => value.replace(/[\r\n]/g, ' '),
+  toJSON(value) {
+    checkJSON(value)
+    return value.replace(/[\r\n]/g, ' ')
+  },
   fromJSON: (text) => text,
   embedsJSON: true,
 }
@@ -35,11 +39,7 @@ function versioned(name: string): Codec<string> {
   )
 }
 
-export const jsonb: Codec<string> = {
-  ...versioned('jsonb'),
-  toJSON: json.toJSON,
-  fromJSON: json.fromJSON,
-} as Codec<string>
+export const jsonb: Codec<string> = { ...json, ...versioned('jsonb') }
 export const jsonpath = versioned('jsonpath')
 
 /** "char": one byte. As PostgreSQL prints it: '' for the zero byte, `\ooo` (octal) from 128 on. */

@@ -76,11 +76,31 @@ function print(items: readonly Item[], start: number): string {
 const TOKEN =
   /\s*(?:([!&|()])|<(-|\d{1,5})>|(?:'((?:[^'\\]|''|\\[\s\S])*)'|([^\s'!&|()<:]+))(?::(\*?[A-Da-d]*\*?))?)\s*/y
 
-/** Reads the text to items in prefix order by a stack of operators (Dijkstra's shunting yard, from the left). */
+/** Operands of an operator, so that none is copied while the query is read. */
+interface Node {
+  readonly item: Item
+  readonly right?: Node
+  readonly left?: Node
+}
+
+/** The items in prefix order: an operator, its right and then its left operand. */
+function itemsOf(root: Node | undefined): Item[] {
+  const items: Item[] = []
+  const stack = [root]
+  while (stack.length > 0) {
+    const node = stack.pop()
+    if (node === undefined) continue
+    items.push(node.item)
+    stack.push(node.left, node.right)
+  }
+  return items
+}
+
+/** Reads the text by a stack of operators (Dijkstra's shunting yard, from the left). */
 class QueryParser {
   readonly #text: string
   readonly #operators: (Item & { type: 'operator' })[] = []
-  readonly #output: Item[][] = []
+  readonly #output: Node[] = []
 
   constructor(text: string) {
     this.#text = text.trim()
@@ -93,7 +113,7 @@ class QueryParser {
     }
     while (this.#operators.length > 0) this.#reduce()
     if (this.#output.length > 1) this.#fail()
-    return this.#output[0] ?? []
+    return itemsOf(this.#output[0])
   }
 
   #take([, sign, distance, quoted, plain, flags = '']: RegExpExecArray): void {
@@ -106,7 +126,7 @@ class QueryParser {
 
   #value(text: string, flags: string): void {
     const weights = WEIGHT_LETTERS.reduce((sum, [bit, letter]) => (flags.includes(letter) ? sum | bit : sum), 0)
-    this.#output.push([{ type: 'value', text, weights, prefix: flags.includes('*') }])
+    this.#output.push({ item: { type: 'value', text, weights, prefix: flags.includes('*') } })
   }
 
   #push(operator: number, distance = 0): void {
@@ -127,9 +147,9 @@ class QueryParser {
   #reduce(): void {
     const item = this.#operators.pop()
     const right = this.#output.pop()
-    const left = item?.operator === NOT ? [] : this.#output.pop()
-    if (item === undefined || item.operator === 0 || right === undefined || left === undefined) this.#fail()
-    else this.#output.push([item, ...right, ...left])
+    if (item === undefined || item.operator === 0 || right === undefined) this.#fail()
+    else if (item.operator === NOT) this.#output.push({ item, right })
+    else this.#output.push({ item, right, left: this.#output.pop() ?? this.#fail() })
   }
 
   #fail(): never {

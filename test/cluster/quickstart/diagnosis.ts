@@ -6,7 +6,7 @@ import { OPERATOR } from './operator.ts'
 import { type Run, type RunRef, runsPath, shortName } from './runs.ts'
 
 interface Event extends KubernetesObject {
-  readonly involvedObject: { readonly kind: string; readonly name: string }
+  readonly involvedObject: { readonly kind: string; readonly name: string; readonly uid: string }
   readonly type: string
   readonly reason: string
   readonly message: string
@@ -25,21 +25,29 @@ export async function diagnose(api: ClusterApi, namespace: string, ref: RunRef):
   return [`${shortName(ref)} in namespace ${namespace}`, ...describeStatus(run.status), ...parts.flat()].join('\n')
 }
 
+/** Each message once: a run's conditions and its last failure mostly say the same. */
 function describeStatus(status: RunStatus | undefined): string[] {
-  const conditions = (status?.conditions ?? []).map(
-    ({ type, status: value, reason, message }) => `  ${type}=${value} ${reason}: ${message}`,
+  if (status?.conditions === undefined) return ['  no conditions: the operator has not seen it']
+  const told = new Set<string>()
+  const once = (head: string, message: string | undefined): string => {
+    if (message === undefined || told.has(message)) return `  ${head}`
+    told.add(message)
+    return `  ${head}: ${message}`
+  }
+  const { conditions, lastFailure } = status
+  const lines = conditions.map(({ type, status: value, reason, message }) =>
+    once(`${type}=${value} ${reason}`, message),
   )
-  const failure = status?.lastFailure
-  const attempt = failure === undefined ? [] : [`  last failed attempt: ${failure.attempt}: ${failure.message}`]
-  return conditions.length === 0 ? ['  no conditions: the operator has not seen it'] : [...conditions, ...attempt]
+  if (lastFailure === undefined) return lines
+  return [...lines, once(`last failed attempt: ${lastFailure.attempt}`, lastFailure.message)]
 }
 
 async function events(api: ClusterApi, run: Run): Promise<string[]> {
   const found = await orReason(api.list<Event>(`/api/v1/namespaces/${run.metadata.namespace}/events`))
   if (typeof found === 'string') return [`Events cannot be read: ${found}`]
   const job = run.status?.jobName
-  const concerns = ({ involvedObject: { kind, name } }: Event): boolean =>
-    (kind === run.kind && name === run.metadata.name) || (job !== undefined && name.startsWith(job))
+  const concerns = ({ involvedObject: { uid, name } }: Event): boolean =>
+    uid === run.metadata.uid || (job !== undefined && name.startsWith(job))
   const lines = found
     .filter(concerns)
     .map((event) => `  ${event.type} ${event.involvedObject.kind}: ${event.reason}: ${event.message}`)
@@ -82,7 +90,19 @@ async function podLog(api: ClusterApi, namespace: string, name: string): Promise
 
 function tail(log: string, count: number, wanted: (line: string) => boolean): string[] {
   const lines = log.split('\n').filter((line) => line.trim() !== '' && wanted(line))
-  return lines.length === 0 ? ['  nothing'] : lines.slice(-count).map((line) => `  ${line}`)
+  return lines.length === 0 ? ['  nothing'] : lines.slice(-count).map((line) => `  ${readable(line)}`)
+}
+
+/** What stands before the rest of a line, or in every line of a run. */
+const UNTOLD = ['level', 'time', 'msg', 'attempt', 'kind', 'namespace', 'name', 'uid']
+
+/** A line of our structured logs, without stack traces; any other line, one that was cut included, as it is. */
+function readable(line: string): string {
+  if (!/^\{"level".*\}$/.test(line)) return line
+  const fields = JSON.parse(line, (key, value) => (key === 'stack' ? undefined : value)) as Record<string, unknown>
+  const rest = Object.entries(fields).filter(([key]) => !UNTOLD.includes(key))
+  const told = rest.map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+  return [fields['time'], fields['level'], fields['msg'], ...told].join(' ')
 }
 
 /** A diagnosis must not fail over what it cannot read: the reason takes the place of the answer. */

@@ -191,7 +191,7 @@ describe('LeaderElector', () => {
     expect(b.terms[0]?.from).toBeLessThanOrEqual(lastRenewal + 15_000 + 2 * 4_400)
     expect(a.terms[0]?.to).toBeLessThan(b.terms[0]?.from ?? 0)
     expect(await a.done).toMatchObject({
-      code: 'INTERNAL',
+      code: 'LEADERSHIP_LOST',
       message: 'lost leadership: lease ns/operator of a was not renewed for 10000 ms; the process has to end',
     })
     b.stop()
@@ -206,7 +206,7 @@ describe('LeaderElector', () => {
     await clock.advance(9_000)
     expect(a.leads).toBe(false)
     expect(a.terms[0]?.to).toBe(14_000)
-    expect(await a.done).toMatchObject({ code: 'INTERNAL' })
+    expect(await a.done).toMatchObject({ code: 'LEADERSHIP_LOST' })
   })
 
   it('counts from when it asked, not from when a slow server answered: peers count from the write in between', async () => {
@@ -219,7 +219,7 @@ describe('LeaderElector', () => {
     leases.disconnect('a', 'refused')
     await clock.advance(30_000)
     expect(a.terms[0]?.to).toBe(12_000)
-    expect(await a.done).toMatchObject({ code: 'INTERNAL' })
+    expect(await a.done).toMatchObject({ code: 'LEADERSHIP_LOST' })
   })
 
   it('survives an API server that is away for less than the renew deadline', async () => {
@@ -307,7 +307,7 @@ describe('LeaderElector', () => {
     await clock.advance(1)
     expect(a.leads).toBe(false)
     expect(leases.writes).toBe(writes)
-    expect(await a.done).toMatchObject({ code: 'INTERNAL' })
+    expect(await a.done).toMatchObject({ code: 'LEADERSHIP_LOST' })
   })
 
   it('ends quietly when it is stopped while it waits', async () => {
