@@ -8,7 +8,11 @@ export interface PGPackLimits extends Partial<DecompressionLimits> {
   readonly metadataRawBytes: number
 }
 
+/**
+ * A table of PostgreSQL's 1600 columns, each name 63 control characters, has some 700 KB of JSON. Parsed, hostile JSON
+ * takes up to 40 times its length.
+ */
 export const DEFAULT_LIMITS: PGPackLimits = {
-  metadataBytes: 16 * 1024 * 1024,
-  metadataRawBytes: 64 * 1024 * 1024,
+  metadataBytes: 1024 * 1024,
+  metadataRawBytes: 1024 * 1024,
 }

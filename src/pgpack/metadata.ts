@@ -79,7 +79,30 @@ function parseMetadata(text: string): Metadata {
     : { columns: list.map(developmentColumn), spelling: 'development' }
 }
 
+/** Both spellings have a list of columns, in each item a column, and in that its values. */
+const MAX_DEPTH = 3
+
+/** Deep nesting costs the parser some 40 bytes of memory for each one of the text. */
+function checkDepth(text: string): void {
+  const brackets = /["[\]{}]/g
+  let depth = 0
+  for (let found = brackets.exec(text); found !== null; found = brackets.exec(text)) {
+    const [bracket] = found
+    if (bracket === '"') brackets.lastIndex = endOfString(text, brackets.lastIndex)
+    else depth += bracket === '[' || bracket === '{' ? 1 : -1
+    if (depth > MAX_DEPTH) throw invalid(`lists and objects nested ${MAX_DEPTH} deep`, 'deeper ones')
+  }
+}
+
+/** Where a JSON string ends whose opening quote lies before `from`. */
+function endOfString(text: string, from: number): number {
+  let at = from
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at + 1
+}
+
 function parseJSON(text: string): unknown {
+  checkDepth(text)
   try {
     return JSON.parse(text)
   } catch (error) {
@@ -123,13 +146,14 @@ interface ColumnFields {
 
 function toColumn(name: unknown, { oid, length, scale, nested }: ColumnFields): PGPackColumn {
   if (typeof name !== 'string') throw invalid('a column name', describe(name))
-  if (!isInteger(oid) || oid < 0 || oid > 0xffffffff) throw invalid(`a type oid for column ${name}`, describe(oid))
+  const column = `column ${clip(name)}`
+  if (!isInteger(oid) || oid < 0 || oid > 0xffffffff) throw invalid(`a type oid for ${column}`, describe(oid))
   return {
     name,
     oid,
-    length: toInteger(length, -1, `the length of column ${name}`),
-    scale: toInteger(scale, 0, `the scale of column ${name}`),
-    nested: toInteger(nested, 0, `the dimensions of column ${name}`),
+    length: toInteger(length, -1, `the length of ${column}`),
+    scale: toInteger(scale, 0, `the scale of ${column}`),
+    nested: toInteger(nested, 0, `the dimensions of ${column}`),
   }
 }
 
@@ -143,9 +167,22 @@ function isInteger(value: unknown): value is number {
   return Number.isSafeInteger(value)
 }
 
+/** Characters of a file's own text that a message shows. */
+const MAX_SHOWN = 64
+
+/** No name of PostgreSQL is longer than 63 bytes. */
+function clip(name: string): string {
+  return name.length <= MAX_SHOWN ? name : `${name.slice(0, MAX_SHOWN)}…`
+}
+
 /** Bounded in depth and length, whatever a hostile file holds. */
 function describe(value: unknown): string {
-  return inspect(value, { depth: 2, maxArrayLength: 8, maxStringLength: 64, breakLength: Number.POSITIVE_INFINITY })
+  return inspect(value, {
+    depth: 2,
+    maxArrayLength: 8,
+    maxStringLength: MAX_SHOWN,
+    breakLength: Number.POSITIVE_INFINITY,
+  })
 }
 
 function invalid(expected: string, found: string, cause?: unknown): PgpackError {

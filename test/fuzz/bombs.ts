@@ -1,8 +1,9 @@
 import { gzipSync, constants as zlib, zstdCompressSync } from 'node:zlib'
 import type { CompressionMethod } from '../../src/compression/method.ts'
+import { PGCOPY_HEADER, PGCOPY_TRAILER } from '../../src/pgpack/pgcopy.ts'
 import { lz4Frame } from '../support/lz4.ts'
 import { pgcopy } from '../support/pgpack.ts'
-import { assemble, type Sample } from './corpus.ts'
+import { assemble, corpus, type Sample } from './corpus.ts'
 import type { Random } from './random.ts'
 import { snappyChunk, snappyIdentifier } from './snappy.ts'
 
@@ -33,7 +34,7 @@ function u64(value: bigint): Buffer {
   return bytes
 }
 
-const lz4Zeros = lz4Frame(Buffer.alloc(16 * MIB), { blockCode: 7 })
+const lz4Zeros = lz4Frame(Buffer.alloc(4 * MIB), { blockCode: 7 })
 const gzipZeros = gzipSync(Buffer.alloc(16 * MIB))
 const snappyZeros = snappyChunk(Buffer.alloc(65_536), true)
 /** A window of 64 MiB, declared and used. */
@@ -41,27 +42,36 @@ const wideWindow = zstdCompressSync(Buffer.alloc(MIB), { params: { [zlib.ZSTD_c_
 
 const BOMBS: readonly ((random: Random) => Bomb)[] = [
   // Descriptors: window 128 KiB; single segments and content sizes that promise up to 2^64 - 1 bytes; large windows.
-  () => zstdBomb(Buffer.of(0x00, 0x38), 20_000),
+  () => zstdBomb(Buffer.of(0x00, 0x38), 250),
   (random) => zstdBomb(Buffer.concat([Buffer.of(0xc0, 0x38), u64(1n << BigInt(20 + random.below(44)))]), 2),
   (random) => zstdBomb(Buffer.concat([Buffer.of(0xe0), u64(1n << BigInt(20 + random.below(44)))]), 8),
   (random) => zstdBomb(Buffer.concat([Buffer.of(0xc0, 0x38), u64(-1n - BigInt(random.below(9)))]), 2),
   (random) => zstdBomb(Buffer.concat([Buffer.of(0xa0), Buffer.alloc(4, random.below(256))]), 1000),
   (random) => zstdBomb(Buffer.of(0x00, random.below(256)), 100),
   () => ({ method: 'Zstd', raw: MIB, stored: wideWindow }),
-  () => ({ method: 'LZ4', raw: 16 * MIB, stored: lz4Zeros }),
-  () => ({ method: 'Gzip', raw: 64 * MIB, stored: Buffer.concat(Array(4).fill(gzipZeros)) }),
+  () => ({ method: 'LZ4', raw: 4 * MIB, stored: lz4Zeros }),
+  () => ({ method: 'Gzip', raw: 16 * MIB, stored: gzipZeros }),
   () => ({
     method: 'Snappy',
-    raw: 16 * MIB,
-    stored: Buffer.concat([snappyIdentifier, ...Array(256).fill(snappyZeros)]),
+    raw: 4 * MIB,
+    stored: Buffer.concat([snappyIdentifier, ...Array(64).fill(snappyZeros)]),
   }),
 ]
 
-/** A body that is much larger than it is stored, alone or behind a good one; its raw length told, hidden or made up. */
-export function bombs(sample: Sample, random: Random): Buffer {
+/** What a bomb's zeros are taken for: no body at all, what follows a trailer, rows without fields, one giant field. */
+function starts(sample: Sample, raw: number): readonly Buffer[] {
+  const field = Buffer.from('000140000000', 'hex')
+  field.writeUInt32BE(raw, 2)
+  return [Buffer.alloc(0), sample.raw, PGCOPY_HEADER, Buffer.concat([PGCOPY_HEADER, field])]
+}
+
+/** A body that is much larger than it is stored, with or without a trailer; its raw length told, hidden or made up. */
+export function bombs(_sample: Sample, random: Random): Buffer {
   const { method, raw, stored } = random.pick(BOMBS)(random)
-  const start = sample.method === method && random.chance(2) ? sample : { frames: [], raw: Buffer.alloc(0) }
-  const told = raw + start.raw.length
-  const rawLength = random.pick([told, told, pgcopy().length, 2 ** 40])
-  return assemble({ ...sample, method, frames: [...start.frames, stored], rawLength })
+  const sample = random.pick(corpus.filter((one) => one.method === method))
+  const start = random.pick(starts(sample, raw))
+  const end = random.chance(3) ? Buffer.alloc(0) : PGCOPY_TRAILER
+  const told = start.length + raw + end.length
+  const rawLength = random.pick([told, told, told, pgcopy().length, 2 ** 40])
+  return assemble({ ...sample, frames: [...sample.encode(start), stored, ...sample.encode(end)], rawLength })
 }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { corpus } from './corpus.ts'
-import { type Case, judge, LIMIT_BYTES, makeCase, type Verdict } from './judge.ts'
+import { type Case, examine, judge, LIMIT_BYTES, makeCase, type Verdict } from './judge.ts'
 
 /** What a process may need above its limits. */
 const MARGIN_BYTES = 64 * 1024 * 1024
@@ -26,18 +26,12 @@ function peakBytes(): number {
 
 /** Judges the cases from `from` up to and without `to`, one report for each to the parent. */
 async function main([seed = 0, from = 0, to = 0]: readonly number[]): Promise<void> {
-  for (const sample of corpus) await judge({ kind: 'none', sample, file: sample.file })
+  for (const sample of corpus) await examine(sample.file)
   const before = process.memoryUsage.rss()
   for (let index = from; index < to; index++) {
     const made = makeCase(seed, index)
     if (index % GC_CASES === 0) globalThis.gc?.()
-    let measured = await measure(made, before)
-    if (measured.memory > LIMIT_BYTES + MARGIN_BYTES) {
-      // Garbage of the cases before may be in it.
-      globalThis.gc?.()
-      measured = await measure(made, before)
-    }
-    const { verdict, took, memory } = measured
+    const { verdict, took, memory } = await measure(made, before)
     const report: CaseReport = { index, kind: made.kind, took, memory, ...overLimit(verdict, memory) }
     process.send?.(report)
   }
@@ -46,8 +40,9 @@ async function main([seed = 0, from = 0, to = 0]: readonly number[]): Promise<vo
 async function measure(one: Case, before: number): Promise<{ verdict: Verdict; took: number; memory: number }> {
   resetPeak()
   const start = performance.now()
-  const verdict = await judge(one)
-  return { verdict, took: performance.now() - start, memory: peakBytes() - before }
+  const examination = await examine(one.file)
+  const measured = { took: performance.now() - start, memory: peakBytes() - before }
+  return { ...measured, verdict: judge(one, examination) }
 }
 
 function overLimit(verdict: Verdict, memory: number): Verdict {

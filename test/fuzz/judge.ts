@@ -1,9 +1,9 @@
-import { PgpackError } from '../../src/errors.ts'
+import { errorCode, PgpackError } from '../../src/errors.ts'
 import { inspect } from '../../src/pgpack/inspect.ts'
 import type { PGPackLimits } from '../../src/pgpack/limits.ts'
 import { PGPackReader } from '../../src/pgpack/reader.ts'
 import { bufferSource, type PGPackSource } from '../../src/pgpack/source.ts'
-import { verify } from '../../src/pgpack/verify.ts'
+import { type PGPackFault, verify } from '../../src/pgpack/verify.ts'
 import { inPieces } from '../support/chunks.ts'
 import { pickSample, type Sample } from './corpus.ts'
 import { MUTATIONS } from './mutations.ts'
@@ -18,7 +18,7 @@ export const LIMITS = {
   wholeFrameBytes: MIB,
   wholeFrameRawBytes: MIB,
   metadataBytes: MIB,
-  metadataRawBytes: 2 * MIB,
+  metadataRawBytes: MIB,
 } as const satisfies PGPackLimits
 
 const IN_FLIGHT = 4
@@ -60,8 +60,8 @@ export function makeCase(seed: number, index: number): Case {
 
 type Reading = { readonly body: Buffer; readonly length: number } | { readonly error: unknown }
 
-/** More than any sample has: a longer body is a bomb, and not kept. */
-const KEPT_BYTES = 2 * MIB
+/** More than any sample has: a longer body is a bomb, and only its start is kept. */
+const KEPT_BYTES = MIB
 
 async function read(source: PGPackSource): Promise<Reading> {
   try {
@@ -77,17 +77,69 @@ async function read(source: PGPackSource): Promise<Reading> {
   }
 }
 
-/** Reads a case's file in every way there is: they must agree, and the result must be an error with a code or right. */
-export async function judge({ sample, file }: Case): Promise<Verdict> {
-  const reading = await read(bufferSource(file))
-  const verdict = 'error' in reading ? judgeError(reading.error) : judgeBody(reading, sample, file)
-  return (await disagreement(verdict, reading, file)) ?? verdict
+async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
-function judgeError(error: unknown): Verdict {
-  const coded = error instanceof PgpackError && error.code.startsWith('PGPACK_')
-  if (coded && error.message.length < 2000) return { outcome: 'coded error', detail: error.code }
-  return { outcome: 'other error', detail: String(error).slice(0, 200) }
+/** What came of reading a file in every way there is. */
+export interface Examination {
+  readonly reading: Reading
+  readonly streamed: Reading
+  readonly fault: PGPackFault | undefined
+  /** Of inspect(), peek() and verify() itself, when they failed. */
+  readonly lookErrors: readonly unknown[]
+}
+
+/** Reads a file as a store's object and as a stream, verifies it and looks at it. Never rejects. */
+export async function examine(file: Buffer): Promise<Examination> {
+  const source = bufferSource(file)
+  const looks = [
+    await errorOf(() => inspect(source, options)),
+    await errorOf(async () => (await PGPackReader.open(source, options)).peek()),
+  ]
+  let fault: PGPackFault | undefined
+  looks.push(
+    await errorOf(async () => {
+      fault = (await verify(source, options)).fault
+    }),
+  )
+  const lookErrors = looks.filter((error) => error !== undefined)
+  const reading = await read(source)
+  const streamed = await read(inPieces(file, [1000]))
+  return { reading, streamed, lookErrors, fault }
+}
+
+/** The ways of reading must agree, and the result must be an error with a code, or right. */
+export function judge({ sample, file }: Case, { reading, streamed, fault, lookErrors }: Examination): Verdict {
+  const errors = [reading, streamed].flatMap((one) => ('error' in one ? [one.error] : []))
+  const strange = [...errors, ...lookErrors].find((error) => !isCoded(error))
+  if (strange !== undefined) return { outcome: 'other error', detail: String(strange).slice(0, 200) }
+  const code = 'error' in reading ? errorCode(reading.error) : undefined
+  if (fault?.code !== code) return disagreement(`verify(): ${fault?.code}, body(): ${code}`)
+  if ('error' in reading) {
+    return 'error' in streamed ? { outcome: 'coded error', detail: `${code}` } : disagreement('the stream was read')
+  }
+  if (lookErrors.length > 0) return disagreement(`body() reads it, but not inspect() or peek(): ${lookErrors[0]}`)
+  if ('error' in streamed || streamed.length !== reading.length || !streamed.body.equals(reading.body)) {
+    return disagreement('the stream was read in another way')
+  }
+  return judgeBody(reading, sample, file)
+}
+
+/** Messages go into conditions and Events: a file must not be able to fill them. */
+const MAX_MESSAGE = 2000
+
+function isCoded(error: unknown): boolean {
+  return error instanceof PgpackError && error.code.startsWith('PGPACK_') && error.message.length < MAX_MESSAGE
+}
+
+function disagreement(detail: string): Verdict {
+  return { outcome: 'disagreement', detail }
 }
 
 function judgeBody({ body, length }: { body: Buffer; length: number }, sample: Sample, file: Buffer): Verdict {
@@ -100,33 +152,4 @@ function judgeBody({ body, length }: { body: Buffer; length: number }, sample: S
   } catch (error) {
     return { outcome: 'wrong read', detail: `other decoders refuse it: ${String(error)}` }
   }
-}
-
-/** verify(), inspect(), peek() and the reading of a stream see the same file. */
-async function disagreement(verdict: Verdict, reading: Reading, file: Buffer): Promise<Verdict | undefined> {
-  const code = 'error' in reading ? verdict.detail : undefined
-  const { fault } = await verify(bufferSource(file), options)
-  if (fault?.code !== code) return disagree(`verify(): ${fault?.code}, body(): ${code}`)
-  const stream = await read(inPieces(file, [1000]))
-  if ('error' in stream !== 'error' in reading) return disagree(`a stream: ${'error' in stream}, a file: ${code}`)
-  if ('error' in stream && judgeError(stream.error).outcome !== 'coded error') return judgeError(stream.error)
-  const looks = [() => inspect(bufferSource(file), options), () => peek(file)]
-  for (const look of looks) {
-    const error = await look().then(
-      () => undefined,
-      (error: unknown) => ({ error }),
-    )
-    if (error === undefined) continue
-    if (code === undefined) return disagree(`inspect() or peek() refuses what body() reads: ${String(error.error)}`)
-    if (judgeError(error.error).outcome !== 'coded error') return judgeError(error.error)
-  }
-  return undefined
-}
-
-function disagree(detail: string): Verdict {
-  return { outcome: 'disagreement', detail }
-}
-
-async function peek(file: Buffer): Promise<unknown> {
-  return (await PGPackReader.open(bufferSource(file), options)).peek()
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { CaseReport } from './child.ts'
-import { BAD_OUTCOMES, GOOD_OUTCOMES, judge, makeCase, type Outcome } from './judge.ts'
+import { BAD_OUTCOMES, examine, GOOD_OUTCOMES, judge, makeCase, type Outcome } from './judge.ts'
 import { MUTATIONS } from './mutations.ts'
 
 /** A case that takes longer hangs. */
@@ -25,33 +25,54 @@ const { values } = parseArgs({
 
 type Report = Omit<CaseReport, 'took' | 'memory'> & Partial<CaseReport>
 
-/** Runs cases in a process of their own; one that dies or hangs there costs that case and no other. */
+/**
+ * Runs cases in processes of their own. One that dies, hangs or grows there is tried again in a fresh process: what the
+ * cases before left behind, and a machine that is busy elsewhere, are no faults of the case.
+ */
 async function runRange(seed: number, from: number, to: number, report: (one: Report) => void): Promise<void> {
-  let next = from
-  while (next < to) {
-    const child = fork(new URL('./child.ts', import.meta.url), [seed, next, to].map(String), {
-      execArgv: ['--expose-gc', '--max-old-space-size=256', '--disable-warning=ExperimentalWarning'],
-    })
-    let hung = false
-    const giveUp = () => {
-      hung = true
-      child.kill('SIGKILL')
-    }
-    let timer = setTimeout(giveUp, START_MS)
-    child.on('message', (message) => {
-      clearTimeout(timer)
-      timer = setTimeout(giveUp, HANG_MS)
-      next++
-      report(message as CaseReport)
-    })
-    const [exitCode, signal] = await once(child, 'exit')
-    clearTimeout(timer)
-    if (next >= to) return
-    const { kind } = makeCase(seed, next)
-    const outcome = hung ? 'hang' : 'crash'
-    report({ index: next, kind, outcome, detail: hung ? `${HANG_MS} ms` : `exit ${exitCode ?? signal}` })
-    next++
+  for (let next = from; next < to; next++) {
+    const suspect = await runProcess(seed, next, to, report)
+    if (suspect === undefined) return
+    next = suspect.index
+    const failure = await runProcess(seed, next, next + 1, report)
+    if (failure !== undefined) report(failure)
   }
+}
+
+/** Reports each case that ends within time and memory; stops at the first that does not, and returns it. */
+async function runProcess(
+  seed: number,
+  from: number,
+  to: number,
+  report: (one: Report) => void,
+): Promise<Report | undefined> {
+  const child = fork(new URL('./child.ts', import.meta.url), [seed, from, to].map(String), {
+    execArgv: ['--expose-gc', '--max-old-space-size=256', '--disable-warning=ExperimentalWarning'],
+  })
+  let next = from
+  let suspect: Report | undefined
+  const stop = (why: Report) => {
+    suspect ??= why
+    child.kill('SIGKILL')
+  }
+  const giveUp = () => stop(failed(seed, next, 'hang', `${HANG_MS} ms`))
+  let timer = setTimeout(giveUp, START_MS)
+  child.on('message', (message) => {
+    if (suspect !== undefined) return
+    clearTimeout(timer)
+    const found = message as CaseReport
+    if (found.outcome === 'memory') return stop(found)
+    timer = setTimeout(giveUp, HANG_MS)
+    next++
+    report(found)
+  })
+  const [exitCode, signal] = await once(child, 'exit')
+  clearTimeout(timer)
+  return suspect ?? (next < to ? failed(seed, next, 'crash', `exit ${exitCode ?? signal}`) : undefined)
+}
+
+function failed(seed: number, index: number, outcome: Outcome, detail: string): Report {
+  return { index, kind: makeCase(seed, index).kind, outcome, detail }
 }
 
 async function fuzz(seed: number, count: number, processes: number): Promise<boolean> {
@@ -116,7 +137,7 @@ async function replay(text: string): Promise<boolean> {
   const made = makeCase(seed, index)
   print(`${made.kind} of: ${made.sample.name}; ${made.file.length} bytes, ${made.sample.file.length} before`)
   print(made.file.subarray(0, 256).toString('hex'))
-  const { outcome, detail } = await judge(made)
+  const { outcome, detail } = judge(made, await examine(made.file))
   print(`${outcome} ${detail}`)
   return GOOD_OUTCOMES.some((one) => one === outcome)
 }

@@ -1,5 +1,6 @@
 import type { RunStatus } from '../../api/v1alpha1/status.ts'
 import { PgpackError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
 import { ApiError } from '../manager/apierror.ts'
 import type { Clock } from '../manager/clock.ts'
 import type { ReconcileContext, ReconcileOutcome } from '../manager/controller.ts'
@@ -72,7 +73,7 @@ export class RunReconciler {
     const { observation, decision } = settled
     const written = await writeStatus(this.#options.writer, observation.run, statusFrom(observation), signal)
     if (written === undefined) return undefined
-    if (written.written) this.#tell(written.run, written.before, written.after)
+    if (written.written) this.#tell(written.run, written.before, written.after, log)
     await this.#tidy(observation, decision, signal)
     this.#follow(key, observation)
     log.debug({ uid: run.metadata.uid, phase: written.after.phase, attempt: written.after.attempt }, 'run observed')
@@ -161,9 +162,14 @@ export class RunReconciler {
     else this.#options.followers.stop(key)
   }
 
-  #tell(run: Run, before: Run['status'], after: NonNullable<Run['status']>): void {
+  /** Events for the run's user, and the same in the log for whoever keeps the operator. */
+  #tell(run: Run, before: Run['status'], after: NonNullable<Run['status']>, log: Logger): void {
     this.#options.metrics.observe(run.kind, before, after)
-    for (const event of eventsBetween(before, after)) this.#options.record(run, event)
+    const { attempt, jobName } = after
+    for (const event of eventsBetween(before, after)) {
+      this.#options.record(run, event)
+      log.info({ uid: run.metadata.uid, jobName, attempt, reason: event.reason, detail: event.message }, 'run moved on')
+    }
   }
 }
 

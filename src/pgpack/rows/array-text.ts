@@ -23,7 +23,9 @@ export function hasSpecial(text: string, special: string): boolean {
 
 /** `[0:1]={…}`. @throws PgpackError PGPACK_VALUE */
 export function parseArrayText(type: string, text: string, delimiter: string): ArrayText {
-  const [, decoration, body = ''] = /^\s*((?:\[[^\]]*\]\s*)+=)?\s*([\s\S]*?)\s*$/.exec(text) ?? []
+  const trimmed = text.trim()
+  const [, decoration] = /^((?:\[[^\]]*\]\s*)+=)/.exec(trimmed) ?? []
+  const body = decoration === undefined ? trimmed : trimmed.slice(decoration.length).trimStart()
   const parser = new ArrayParser(type, body, delimiter)
   const { dimensions, elements } = parser.parse()
   if (decoration === undefined) return { dimensions, elements, lowerBounds: dimensions.map(() => 1) }

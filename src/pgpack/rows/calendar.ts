@@ -85,12 +85,13 @@ export function printFraction(micros: number): string {
   return `.${digits.slice(1, end)}`
 }
 
+const CLOCK = /^(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?$/
+
 /** Microseconds of `04:05:06.789`. @throws PgpackError PGPACK_VALUE */
 export function parseTime(type: string, text: string): number {
-  const [, hour, minute, second = '0', fraction = ''] =
-    /^(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?$/.exec(text) ?? []
-  const micros =
-    (Number(hour) * 3600 + Number(minute) * 60 + Number(second)) * MICROS_PER_SECOND + Number(fraction.padEnd(6, '0'))
+  const [, hour, minute, second = '0', fraction] = CLOCK.exec(text) ?? []
+  const whole = (Number(hour) * 3600 + Number(minute) * 60 + Number(second)) * MICROS_PER_SECOND
+  const micros = fraction === undefined ? whole : whole + Number(fraction.padEnd(6, '0'))
   const fits = Number(minute) < 60 && Number(second) <= 60 && micros <= MICROS_PER_DAY
   return fits ? micros : unfit(type, 'a time like 04:05:06.789', text)
 }

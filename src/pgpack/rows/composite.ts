@@ -3,7 +3,7 @@ import { SPACES } from './array-text.ts'
 import type { Bytes, ByteWriter } from './bytes.ts'
 import { type Codec, decodeInside, malformed, unfit } from './codec.ts'
 import { Cursor } from './cursor.ts'
-import { quoteField, unquoteField } from './range.ts'
+import { findOutside, quoteField, unquoteField } from './range.ts'
 
 export interface CompositeField {
   readonly name: string
@@ -108,18 +108,17 @@ export function composite(
   }
 }
 
-const FIELD = /((?:"(?:[^"\\]|\\[\s\S]|"")*"|[^"\\,()]|\\[\s\S])*)(,|$)/y
-
 /** The fields of `(1,"two",)`, quoted as they stand. */
 function splitRecord(name: string, text: string): string[] {
-  const [, body = ''] = /^\s*\(([\s\S]*)\)\s*$/.exec(text) ?? unfit(name, 'fields in parentheses', text)
+  const trimmed = text.trim()
+  const last = trimmed.length - 1
   const items: string[] = []
-  let separator: string | undefined = ','
-  for (let at = 0; separator === ','; at = FIELD.lastIndex) {
-    FIELD.lastIndex = at
-    const found = FIELD.exec(body) ?? unfit(name, 'fields in parentheses', text)
-    items.push(found[1] ?? '')
-    separator = found[2]
+  for (let at = 0; at < last; ) {
+    const end = findOutside(trimmed, ',()', at + 1)
+    const closes = trimmed[end] === ')' && end === last
+    if (!trimmed.startsWith('(') || !(closes || trimmed[end] === ',')) return unfit(name, 'fields in parentheses', text)
+    items.push(trimmed.slice(at + 1, end))
+    at = end
   }
   return items
 }

@@ -1,6 +1,7 @@
 import type { Bytes } from './bytes.ts'
 import {
   MICROS_PER_DAY,
+  MICROS_PER_SECOND,
   type PrintedDate,
   parseDay,
   parseOffset,
@@ -119,20 +120,44 @@ function decodeDistant({ view }: Bytes, start: number, zone: string): string {
   return printMicros(Number((micros - ofDay) / perDay), Number(ofDay), zone)
 }
 
-const TIMESTAMP = /^(\d{4,7}-\d{1,2}-\d{1,2})(?:[ t]+([\d:.]+?))?\s*([+-]\d[\d:]*|z|utc)?( bc)?$/
+const TIMESTAMP = /^\s*(\d{4,7}-\d{1,2}-\d{1,2})(?:[ t]+([\d:.]+))?\s*([+-]\d[\d:]*|z|utc)?( bc)?\s*$/i
+
+/** Days from the epoch whose microseconds are exact in a double: 285 years. */
+const EXACT_DAYS = 104_000
+let lastText = ''
+let lastNumber = 0
+
+/** As for printing: the next row is often of the same day. */
+function parseCachedDay(type: string, text: string, bc: boolean): number {
+  if (bc) return parseDay(type, text, bc)
+  if (text !== lastText) {
+    lastNumber = parseDay(type, text, bc)
+    lastText = text
+  }
+  return lastNumber
+}
 
 /** @param zoned without it an offset is refused: PostgreSQL would ignore it without a word */
 function parseTimestamp(type: string, text: string, zoned: boolean): bigint {
+  const [, day = '', clock = '00:00', offset, bc] = TIMESTAMP.exec(text) ?? []
+  if (day === '') return parseInfinity(type, text, zoned)
+  if ((offset !== undefined) !== zoned) unfitTimestamp(type, text, zoned)
+  const days = parseCachedDay(type, day, bc !== undefined)
+  const seconds = offset === undefined || offset === '+00' ? 0 : parseOffset(type, offset)
+  const ofDay = parseTime(type, clock) - seconds * MICROS_PER_SECOND
+  if (days > -EXACT_DAYS && days < EXACT_DAYS) return BigInt(days * MICROS_PER_DAY + ofDay)
+  const micros = BigInt(days) * BigInt(MICROS_PER_DAY) + BigInt(ofDay)
+  return micros >= FIRST_MICROS && micros < END_MICROS ? micros : unfit(type, 'a time that PostgreSQL has', text)
+}
+
+function parseInfinity(type: string, text: string, zoned: boolean): bigint {
   const word = text.trim().toLowerCase()
   if (word === 'infinity') return TIME_INFINITY
-  if (word === '-infinity') return TIME_MINUS_INFINITY
-  const expected = `a time like 2024-02-29 04:05:06.789${zoned ? '+00' : ', without an offset'}`
-  const [, day = '', clock = '00:00', offset, bc] = TIMESTAMP.exec(word) ?? unfit(type, expected, text)
-  if ((offset !== undefined) !== zoned) unfit(type, expected, text)
-  const days = parseDay(type, day, bc !== undefined)
-  const seconds = offset === undefined ? 0 : parseOffset(type, offset)
-  const micros = BigInt(days) * BigInt(MICROS_PER_DAY) + BigInt(parseTime(type, clock)) - BigInt(seconds) * 1_000_000n
-  return micros >= FIRST_MICROS && micros < END_MICROS ? micros : unfit(type, 'a time that PostgreSQL has', text)
+  return word === '-infinity' ? TIME_MINUS_INFINITY : unfitTimestamp(type, text, zoned)
+}
+
+function unfitTimestamp(type: string, text: string, zoned: boolean): never {
+  return unfit(type, `a time like 2024-02-29 04:05:06.789${zoned ? '+00' : ', without an offset'}`, text)
 }
 
 /** `2024-02-29 04:05:06.789`, `0044-03-15 00:00:00 BC`, `infinity`, `-infinity`. */

@@ -19,13 +19,14 @@ function decodePairs(cursor: Cursor): Map<string, string | null> {
 
 const quote = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
 
-const PAIR = /\s*("(?:[^"\\]|\\[\s\S])*"|[^\s"=,]+)\s*=>\s*("(?:[^"\\]|\\[\s\S])*"|[^\s",]+)\s*(,|$)/y
+const PAIR = /\s*("[^"\\]*(?:\\[\s\S][^"\\]*)*"|[^\s"=,]+)\s*=>\s*("[^"\\]*(?:\\[\s\S][^"\\]*)*"|[^\s",]+)\s*(,|$)/y
 
 function parse(text: string): Map<string, string | null> {
   const pairs = new Map<string, string | null>()
-  for (let at = 0; text.slice(at).trim() !== ''; at = PAIR.lastIndex) {
+  const trimmed = text.trim()
+  for (let at = 0; at < trimmed.length; at = PAIR.lastIndex) {
     PAIR.lastIndex = at
-    const found = PAIR.exec(text) ?? unfit('hstore', 'pairs like "key"=>"value"', text)
+    const found = PAIR.exec(trimmed) ?? unfit('hstore', 'pairs like "key"=>"value"', text)
     const [, key = '', value = ''] = found
     const plain = unquote(key)
     // The first of two equal keys counts, as for hstore_in.

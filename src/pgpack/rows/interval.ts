@@ -51,6 +51,8 @@ function formatClock(microseconds: bigint): string {
   return clock.join(':') + (fraction === 0 ? '' : printFraction(fraction))
 }
 
+/** No interval is longer; the pattern would take long for a text of white space. */
+const MAX_LENGTH = 100
 const INTERVAL =
   /^(?:([+-]?\d+) years?)?\s*(?:([+-]?\d+) mons?)?\s*(?:([+-]?\d+) days?)?\s*(?:([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?$/
 
@@ -59,7 +61,7 @@ function parse(text: string): Interval {
   if (word === 'infinity') return INTERVAL_INFINITY
   if (word === '-infinity') return INTERVAL_MINUS_INFINITY
   const expected = 'an interval like 1 year 2 mons -3 days +04:05:06.789'
-  const found = word === '' ? null : INTERVAL.exec(word)
+  const found = word === '' || word.length > MAX_LENGTH ? null : INTERVAL.exec(word)
   const [, years = '0', months = '0', days = '0', sign, hours = '0', minutes = '0', seconds = '0', fraction = ''] =
     found ?? unfit('interval', expected, text)
   const clock = BigInt(hours) * 3600n + BigInt(minutes) * 60n + BigInt(seconds)

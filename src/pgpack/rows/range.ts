@@ -95,30 +95,50 @@ function formatRange({ empty, lower, upper, lowerInclusive, upperInclusive }: Ra
   return `${lowerInclusive ? '[' : '('}${bound(lower)},${bound(upper)}${upperInclusive ? ']' : ')'}`
 }
 
-const BOUND = String.raw`((?:"(?:[^"\\]|\\[\s\S]|"")*"|[^"\\,()[\]]|\\[\s\S])*)`
-const RANGE = new RegExp(String.raw`^\s*([[(])${BOUND},${BOUND}([\])])\s*$`)
-
 function parseRange(name: string, text: string, element: Codec): Range {
-  if (/^\s*empty\s*$/i.test(text)) return EMPTY_RANGE
-  const [, open, low = '', high = '', close] = RANGE.exec(text) ?? unfit(name, 'a range like [1,10)', text)
-  const lower = low === '' ? null : element.parse(unquoteField(low))
-  const upper = high === '' ? null : element.parse(unquoteField(high))
+  const trimmed = text.trim()
+  if (/^empty$/i.test(trimmed)) return EMPTY_RANGE
+  const comma = findOutside(trimmed, ',()[]', 1)
+  const end = findOutside(trimmed, ',()[]', comma + 1)
+  const shaped = '[('.includes(trimmed[0] ?? ' ') && trimmed[comma] === ',' && '])'.includes(trimmed[end] ?? ' ')
+  if (!shaped || end !== trimmed.length - 1) return unfit(name, 'a range like [1,10)', text)
+  const bound = (written: string) => (written === '' ? null : element.parse(unquoteField(written)))
+  const lower = bound(trimmed.slice(1, comma))
+  const upper = bound(trimmed.slice(comma + 1, end))
   return {
     empty: false,
     lower,
     upper,
-    lowerInclusive: lower !== null && open === '[',
-    upperInclusive: upper !== null && close === ']',
+    lowerInclusive: lower !== null && trimmed.startsWith('['),
+    upperInclusive: upper !== null && trimmed.endsWith(']'),
   }
+}
+
+/** The place of the next of `stops` that is neither quoted nor escaped; the text's end where there is none. */
+export function findOutside(text: string, stops: string, from: number): number {
+  let quoted = false
+  for (let at = from; at < text.length; at++) {
+    const character = text[at] ?? ''
+    if (character === '\\') at++
+    else if (character === '"') quoted = !quoted
+    else if (!quoted && stops.includes(character)) return at
+  }
+  return text.length
 }
 
 /** Takes quotes and escapes off a bound or a field. */
 export function unquoteField(text: string): string {
-  return text.replace(/"((?:[^"\\]|\\[\s\S]|"")*)"|\\([\s\S])/g, (_, quoted?: string, escaped = '') =>
-    quoted === undefined
-      ? escaped
-      : quoted.replace(/""|\\([\s\S])/g, (pair: string, one?: string) => one ?? pair.slice(1)),
-  )
+  if (!/["\\]/.test(text)) return text
+  let plain = ''
+  let quoted = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] ?? ''
+    if (character === '\\') plain += text[++at] ?? ''
+    else if (character !== '"') plain += character
+    else if (quoted && text[at + 1] === '"') plain += text[++at] ?? ''
+    else quoted = !quoted
+  }
+  return plain
 }
 
 export function multirange(name: string, element: Codec<Range>): Codec<Multirange> {
@@ -144,17 +164,18 @@ function encodeMultirange(name: string, value: unknown, element: Codec<Range>, o
   for (const item of items) writeField(element, item, out)
 }
 
-const ITEM = new RegExp(String.raw`\s*(empty|[[(]${BOUND},${BOUND}[\])])\s*(,|$)`, 'iy')
-
 function splitMultirange(name: string, text: string): string[] {
-  const [, body] = /^\s*\{([\s\S]*)\}\s*$/.exec(text) ?? unfit(name, 'a multirange like {[1,3),[5,9)}', text)
+  const trimmed = text.trim()
+  const malformed = () => unfit(name, 'a multirange like {[1,3),[5,9)}', text)
+  if (!trimmed.startsWith('{') || !trimmed.endsWith('}')) return malformed()
+  const inside = trimmed.slice(1, -1).trim()
   const items: string[] = []
-  const inside = body?.trim() ?? ''
   for (let at = 0; at < inside.length; ) {
-    ITEM.lastIndex = at
-    const found = ITEM.exec(inside) ?? unfit(name, 'ranges', text)
-    items.push(found[1] ?? '')
-    at = ITEM.lastIndex
+    const end = findOutside(inside, '])', at)
+    const comma = findOutside(inside, ',', end)
+    if (end === inside.length || inside.slice(end + 1, comma).trim() !== '') return malformed()
+    items.push(inside.slice(at, end + 1))
+    at = comma + 1
   }
   return items
 }

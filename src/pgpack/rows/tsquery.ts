@@ -74,7 +74,7 @@ function print(items: readonly Item[], start: number): string {
 }
 
 const TOKEN =
-  /\s*(?:([!&|()])|<(-|\d{1,5})>|(?:'((?:[^'\\]|''|\\[\s\S])*)'|([^\s'!&|()<:]+))(?::(\*?[A-Da-d]*\*?))?)\s*/y
+  /\s*(?:([!&|()])|<(-|\d{1,5})>|(?:'([^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*)'|([^\s'!&|()<:]+))(?::(\*?[A-Da-d]*\*?))?)\s*/y
 
 /** Operands of an operator, so that none is copied while the query is read. */
 interface Node {

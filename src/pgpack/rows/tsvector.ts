@@ -24,7 +24,7 @@ function decodeLexeme(cursor: Cursor): string {
   return `${lexeme}:${positions.join(',')}`
 }
 
-const LEXEME = /\s*(?:'((?:[^'\\]|''|\\[\s\S])*)'|([^\s':]+))(?::(\d+[A-Da-d]?(?:,\d+[A-Da-d]?)*))?(?=\s|$)/y
+const LEXEME = /\s*(?:'([^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*)'|([^\s':]+))(?::(\d+[A-Da-d]?(?:,\d+[A-Da-d]?)*))?(?=\s|$)/y
 
 function encode(text: string, out: ByteWriter): void {
   const trimmed = text.trim()

@@ -176,6 +176,24 @@ describe('NDJSON', () => {
 })
 
 describe('a conversion', () => {
+  it('reads no further than its text is taken', async () => {
+    const ids = columnsOf({ id: 'int4' })
+    const chunks = Array.from({ length: 200 }, () => [Buffer.concat(Array(5000).fill(tuple(1234567))), 5000] as const)
+    const { file } = await writeFile({ columns: ids, compression: { method: 'None' } }, chunks)
+    let read = 0
+    async function* source() {
+      for (let at = 0; at < file.length; at += 16_384) {
+        read++
+        yield file.subarray(at, at + 16_384)
+      }
+    }
+    const text = toText(source(), { format: 'csv' })
+    await text.next()
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(file.length / 16_384 / 5)
+    await text.return(undefined)
+  })
+
   it('of a damaged file ends in its error and aborts what it writes', async () => {
     const file = await textFile('csv', '1,a,{}\n')
     const damaged = Buffer.from(file.subarray(0, -1))
