@@ -20,12 +20,12 @@ function imageEnvironment(): Record<string, string> {
 }
 
 /** Runs the built `pgpack` in a process of its own and watches its memory. @throws when it fails */
-export function measurePgpack(args: readonly string[]): Promise<Measured> {
+export function measurePgpack(args: readonly string[], env: Record<string, string>): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const start = performance.now()
     const child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ...imageEnvironment() },
+      env: { ...process.env, ...imageEnvironment(), ...env },
     })
     let stdout = ''
     let peakRSS = 0

@@ -1,12 +1,14 @@
 /**
  * `npm run bench`: peak memory of the engine by the size of what it moves, printed as a table.
  *
- * `-- --gib 1,10` gives the sizes, in GiB of binary COPY; the default is 1. It needs that much free disk three times.
+ * `-- --gib 1,10 --compression zstd:3,lz4,none` gives the sizes, in GiB of binary COPY, and the methods; the default is 1
+ * GiB and all of them. It needs that much free disk three times.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startMinio } from '../support/minio-server.ts'
 import { startPostgres, type TestDatabase } from '../support/postgres-server.ts'
 import { type Measured, measurePgpack } from './child.ts'
 
@@ -17,29 +19,62 @@ const LIMIT_MIB = 160
 /** Field count, two lengths, an int8 and an md5 in hexadecimal twice over. */
 const ROW_BYTES = 2 + 4 + 8 + 4 + 64
 
-const { values } = parseArgs({ options: { gib: { type: 'string', default: '1' } } })
+const { values } = parseArgs({
+  options: {
+    gib: { type: 'string', default: '1' },
+    compression: { type: 'string', default: 'zstd:3,lz4,none' },
+  },
+})
 const sizes = values.gib.split(',').map(Number)
+const methods = values.compression.split(',')
 
 interface Line extends Measured {
   readonly what: string
   readonly gib: number
 }
 
-async function measure(database: TestDatabase, folder: string, gib: number): Promise<Line[]> {
+/** A file, or an object of the bucket, and how to reach it. */
+interface Place {
+  readonly name: string
+  readonly location: string
+  readonly env: Record<string, string>
+}
+
+async function measure(database: TestDatabase, places: readonly Place[], gib: number): Promise<Line[]> {
   const rows = Math.ceil((gib * GIB) / ROW_BYTES)
-  const file = join(folder, 'table.pgpack')
-  const columns = `SELECT i AS id, md5(i::text) || md5((i * 7)::text) AS payload FROM generate_series(1, ${rows}::int8) AS i`
-  const target = ['--dsn', database.dsn]
+  const select = `SELECT i AS id, md5(i::text) || md5((i * 7)::text) AS payload FROM generate_series(1, ${rows}::int8) AS i`
+  await database.query(`CREATE UNLOGGED TABLE source AS ${select}; CREATE UNLOGGED TABLE target (LIKE source)`)
   const lines: Line[] = []
-  const run = async (what: string, args: readonly string[]) => {
-    lines.push({ what, gib, ...(await measurePgpack([...args, ...target, '--json'])) })
+  const run = async (what: string, env: Record<string, string>, args: readonly string[]) => {
+    lines.push({ what, gib, ...(await measurePgpack([...args, '--dsn', database.dsn, '--json'], env)) })
   }
-  await database.query(`CREATE UNLOGGED TABLE source AS ${columns}; CREATE UNLOGGED TABLE target (LIKE source)`)
-  for (const compression of ['zstd:3', 'lz4', 'none']) {
-    await run(`dump, ${compression}`, ['dump', '--table', 'source', '--out', file, '--compression', compression])
-    await run(`restore, ${compression}`, ['restore', '--table', 'target', '--mode', 'truncate', '--in', file])
+  for (const { name, location, env } of places) {
+    for (const method of methods) {
+      await run(`dump, ${method}, ${name}`, env, [
+        'dump',
+        '--table',
+        'source',
+        '--out',
+        location,
+        '--compression',
+        method,
+      ])
+      await run(`restore, ${method}, ${name}`, env, [
+        'restore',
+        '--table',
+        'target',
+        '--mode',
+        'truncate',
+        '--in',
+        location,
+      ])
+    }
   }
-  await run('dump, zstd:3, 2 connections', ['dump', '--table', 'source', '--out', file, '--connections', '2'])
+  const [first] = places
+  if (first !== undefined) {
+    const args = ['dump', '--table', 'source', '--out', first.location, '--connections', '2']
+    await run(`dump, zstd:3, ${first.name}, 2 connections`, first.env, args)
+  }
   await database.query('DROP TABLE source, target')
   return lines
 }
@@ -58,15 +93,30 @@ function print(lines: readonly Line[]): void {
 
 const folder = mkdtempSync(join(tmpdir(), 'pgpack-bench-'))
 const server = await startPostgres()
+const minio = await startMinio()
 try {
+  const bucket = await minio.createBucket()
+  const places: Place[] = [
+    { name: 'file', location: join(folder, 'table.pgpack'), env: {} },
+    {
+      name: 'S3',
+      location: `s3://${bucket}/table.pgpack`,
+      env: {
+        AWS_ENDPOINT_URL: minio.endpoint,
+        AWS_ACCESS_KEY_ID: minio.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: minio.secretAccessKey,
+      },
+    },
+  ]
   const lines: Line[] = []
   for (const gib of sizes) {
     const database = await server.createDatabase()
-    lines.push(...(await measure(database, folder, gib)))
+    lines.push(...(await measure(database, places, gib)))
     await database.drop()
   }
   print(lines)
 } finally {
+  await minio.stop()
   await server.stop()
   rmSync(folder, { recursive: true, force: true })
 }

@@ -147,6 +147,61 @@ function mutate(value: Buffer, at: number, byte: number, kind: string): Buffer {
   return changed
 }
 
+describe('text that is no value', () => {
+  /** Parses and encodes; what was encoded is then a value that decodes to the same bytes again. */
+  const parses = (oid: number, text: string) => {
+    const codec = registry.codec(oid)
+    const out = new ByteWriter()
+    try {
+      codec.encode(codec.parse(text), out)
+    } catch (error) {
+      if (error instanceof PgpackError && error.code === 'PGPACK_VALUE') return
+      throw error
+    }
+    const bytes = out.take()
+    codec.encode(codec.decode(new Bytes(bytes), 0, bytes.length), out)
+    expect(out.take().equals(bytes)).toBe(true)
+  }
+  const characters = fc.string({ unit: fc.constantFrom(...'0123456789-+.:/,;()[]{}<>!&|\'"\\ =eTabcNULLxé\u00a0\n') })
+
+  it('ends in PGPACK_VALUE or in a value, of whatever type and characters', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...OIDS), characters, (oid, text) => parses(oid, text)),
+      { numRuns: 10_000 },
+    )
+  })
+
+  it('ends in PGPACK_VALUE or in a value where characters of a good one were changed, cut or repeated', () => {
+    const place = fc.tuple(fc.nat(), fc.nat(), characters)
+    fc.assert(
+      fc.property(fc.constantFrom(...SAMPLES), place, ([oid, text], [first, second, inserted]) => {
+        const [from, to] = [first % (text.length + 1), second % (text.length + 1)]
+        parses(oid, text.slice(0, from) + inserted + text.slice(to))
+      }),
+      { numRuns: 10_000 },
+    )
+  })
+
+  it('does not take long for repetitions that a pattern could try in many ways', () => {
+    const start = performance.now()
+    for (const oid of OIDS) {
+      for (const part of [' ', '"', "'", '\\', '{', '(', '""', "''", '1:', '1,', '!', '[1:1]', ' a', '1 ', '<1>']) {
+        for (const [before, after] of [
+          ['', 'x'],
+          ['{', '}'],
+          ['(', ')'],
+          ['[', ')'],
+          ["'", ''],
+          ['"', '"=>'],
+        ]) {
+          parses(oid, before + part.repeat(2000) + after)
+        }
+      }
+    }
+    expect(performance.now() - start).toBeLessThan(30_000)
+  })
+})
+
 describe('a raw body that was changed', () => {
   it('ends in a coded error or in rows, in pieces of any size', async () => {
     const columns = [23, 25, 1184, 1007].map((oid, index) => ({
