@@ -81,16 +81,23 @@ function parseMetadata(text: string): Metadata {
 
 /** Both spellings have a list of columns, in each item a column, and in that its values. */
 const MAX_DEPTH = 3
+/** A row counts its fields in an int16 (COPY, "Binary Format"); each spelling has two brackets for a column. */
+const MAX_COLUMNS = 32_767
 
-/** Deep nesting costs the parser some 40 bytes of memory for each one of the text. */
-function checkDepth(text: string): void {
+/** Lists and objects cost the parser some 40 bytes of memory for each one of the text. */
+function checkNesting(text: string): void {
   const brackets = /["[\]{}]/g
   let depth = 0
+  let opened = 0
   for (let found = brackets.exec(text); found !== null; found = brackets.exec(text)) {
     const [bracket] = found
     if (bracket === '"') brackets.lastIndex = endOfString(text, brackets.lastIndex)
-    else depth += bracket === '[' || bracket === '{' ? 1 : -1
+    else if (bracket === '[' || bracket === '{') {
+      depth++
+      opened++
+    } else depth--
     if (depth > MAX_DEPTH) throw invalid(`lists and objects nested ${MAX_DEPTH} deep`, 'deeper ones')
+    if (opened > 2 * MAX_COLUMNS + 1) throw invalid(`${MAX_COLUMNS} columns at most`, 'more')
   }
 }
 
@@ -102,7 +109,7 @@ function endOfString(text: string, from: number): number {
 }
 
 function parseJSON(text: string): unknown {
-  checkDepth(text)
+  checkNesting(text)
   try {
     return JSON.parse(text)
   } catch (error) {

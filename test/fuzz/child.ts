@@ -14,6 +14,19 @@ export interface CaseReport extends Verdict {
   readonly memory: number
 }
 
+interface Conditions {
+  /** Resident bytes before the first case. */
+  readonly before: number
+  /** A suspect is tried again alone, each way of reading by itself: garbage of the others is not its fault. */
+  readonly alone: boolean
+}
+
+interface Measured {
+  readonly verdict: Verdict
+  readonly took: number
+  readonly memory: number
+}
+
 /** Linux keeps a process's peak of resident memory, and starts it anew when 5 is written here (proc(5)). */
 function resetPeak(): void {
   writeFileSync('/proc/self/clear_refs', '5')
@@ -31,16 +44,16 @@ async function main([seed = 0, from = 0, to = 0]: readonly number[]): Promise<vo
   for (let index = from; index < to; index++) {
     const made = makeCase(seed, index)
     if (index % GC_CASES === 0) globalThis.gc?.()
-    const { verdict, took, memory } = await measure(made, before)
+    const { verdict, took, memory } = await measure(made, { before, alone: to - from === 1 })
     const report: CaseReport = { index, kind: made.kind, took, memory, ...overLimit(verdict, memory) }
     process.send?.(report)
   }
 }
 
-async function measure(one: Case, before: number): Promise<{ verdict: Verdict; took: number; memory: number }> {
+async function measure(one: Case, { before, alone }: Conditions): Promise<Measured> {
   resetPeak()
   const start = performance.now()
-  const examination = await examine(one.file)
+  const examination = await examine(one.file, alone ? globalThis.gc : undefined)
   const measured = { took: performance.now() - start, memory: peakBytes() - before }
   return { ...measured, verdict: judge(one, examination) }
 }

@@ -77,7 +77,7 @@ async function read(source: PGPackSource): Promise<Reading> {
   }
 }
 
-async function errorOf(work: () => Promise<unknown>): Promise<unknown> {
+async function caught(work: () => Promise<unknown>): Promise<unknown> {
   try {
     await work()
     return undefined
@@ -95,8 +95,15 @@ export interface Examination {
   readonly lookErrors: readonly unknown[]
 }
 
-/** Reads a file as a store's object and as a stream, verifies it and looks at it. Never rejects. */
-export async function examine(file: Buffer): Promise<Examination> {
+/**
+ * Reads a file as a store's object and as a stream, verifies it and looks at it. Never rejects.
+ * @param settle called before each of them, to collect the garbage of the one before
+ */
+export async function examine(file: Buffer, settle: () => void = () => undefined): Promise<Examination> {
+  const errorOf = (work: () => Promise<unknown>) => {
+    settle()
+    return caught(work)
+  }
   const source = bufferSource(file)
   const looks = [
     await errorOf(() => inspect(source, options)),
@@ -109,7 +116,9 @@ export async function examine(file: Buffer): Promise<Examination> {
     }),
   )
   const lookErrors = looks.filter((error) => error !== undefined)
+  settle()
   const reading = await read(source)
+  settle()
   const streamed = await read(inPieces(file, [1000]))
   return { reading, streamed, lookErrors, fault }
 }

@@ -82,6 +82,7 @@ async function fuzz(seed: number, count: number, processes: number): Promise<boo
   const work = Array.from({ length: processes }, async () => {
     for (const from of ranges) {
       await runRange(seed, from, Math.min(count, from + PROCESS_CASES), (report) => tally.add(report, seed))
+      process.stderr.write(`${tally.total} of ${count} cases after ${seconds(performance.now() - start)}\n`)
     }
   })
   await Promise.all(work)
@@ -95,9 +96,11 @@ class Tally {
   readonly #counts = new Map<string, number>()
   #worst: Record<'took' | 'memory', Report | undefined> = { took: undefined, memory: undefined }
   good = true
+  total = 0
 
   add(report: Report, seed: number): void {
     const { kind, outcome, index } = report
+    this.total++
     this.#counts.set(`${kind}/${outcome}`, this.count(kind, outcome) + 1)
     for (const what of ['took', 'memory'] as const) {
       if ((report[what] ?? 0) > (this.#worst[what]?.[what] ?? 0)) this.#worst[what] = report

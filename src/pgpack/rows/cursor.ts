@@ -22,10 +22,6 @@ export class Cursor {
     return this.source.view.getUint8(this.take(1, what))
   }
 
-  int16(what: string): number {
-    return this.source.view.getInt16(this.take(2, what))
-  }
-
   uint16(what: string): number {
     return this.source.view.getUint16(this.take(2, what))
   }

@@ -101,6 +101,8 @@ class QueryParser {
   readonly #text: string
   readonly #operators: (Item & { type: 'operator' })[] = []
   readonly #output: Node[] = []
+  /** What must come next: an operand, or else an operator or the end. */
+  #wantsOperand = true
 
   constructor(text: string) {
     this.#text = text.trim()
@@ -117,6 +119,9 @@ class QueryParser {
   }
 
   #take([, sign, distance, quoted, plain, flags = '']: RegExpExecArray): void {
+    const startsOperand = sign === '(' || sign === '!' || (sign === undefined && distance === undefined)
+    if (startsOperand !== this.#wantsOperand) this.#fail()
+    this.#wantsOperand = (startsOperand && sign !== undefined) || (!startsOperand && sign !== ')')
     if (sign === '(' || sign === '!') this.#push(sign === '!' ? NOT : 0)
     else if (sign === ')') this.#close()
     else if (sign !== undefined) this.#binary(sign === '&' ? AND : OR)

@@ -1,7 +1,7 @@
 import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import type { PGPackColumn } from '../../../src/pgpack/columns.ts'
+import { METADATA_SPELLINGS, type PGPackColumn } from '../../../src/pgpack/columns.ts'
 import { DEFAULT_LIMITS } from '../../../src/pgpack/limits.ts'
 import { decodeMetadata, encodeMetadata, type Metadata, metadataJSON } from '../../../src/pgpack/metadata.ts'
 import { faultOf } from '../../support/chunks.ts'
@@ -135,9 +135,41 @@ describe('decodeMetadata', () => {
     expect(fault).toMatchObject({ code: 'PGPACK_LIMIT', details: { expected: '999999 bytes at most' } })
   })
 
-  it('survives JSON of great depth', async () => {
-    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
-    expect((await faultOf(read(deep))).code).toBe('PGPACK_METADATA')
+  it.each([
+    ['lists', `${'['.repeat(200_000)}${']'.repeat(200_000)}`],
+    ['objects', '{"a":'.repeat(100_000)],
+    ['a list for a length', '[[1, ["a", 23, [4], 0, 0]]]'],
+  ])('refuses deep JSON before it is parsed: %s', async (_name, deep) => {
+    const fault = await faultOf(read(deep))
+    expect(fault).toMatchObject({ code: 'PGPACK_METADATA', details: { found: 'deeper ones' } })
+  })
+
+  it('refuses more columns than a row can count before they are parsed, and takes as many', async () => {
+    const list = (count: number) => `[${'{},'.repeat(count - 1)}{}]`
+    expect(await faultOf(read(list(65_535)))).toMatchObject({ details: { expected: '32767 columns at most' } })
+    expect((await faultOf(read(list(65_534)))).message).toContain('expected {name: {oid')
+    const most = Array.from({ length: 32_767 }, () => '{"a":{"oid":23,"length":4}}').join()
+    expect((await faultOf(read(`[${most}]`))).message).toContain('the scale of column a')
+  })
+
+  it.each(['[[[[', '{[{[', '\\"[[[[', '\\\\', '"'])('takes the name %s for a name, not for nesting', async (name) => {
+    const odd = [{ name, oid: 25, length: -1, scale: 0, nested: 0 }]
+    for (const spelling of METADATA_SPELLINGS) expect((await read(metadataJSON(odd, spelling))).columns).toEqual(odd)
+  })
+
+  it('says what is wrong in a message of bounded length', async () => {
+    const name = 'n'.repeat(500_000)
+    for (const json of [
+      `[[1, ["${name}", -5, 4, 0, 0]]]`,
+      `[[1, ["${name}", 5, "${name}", 0, 0]]]`,
+      `[{"${name}": 1}]`,
+      `["${name}"]`,
+      name,
+    ]) {
+      const fault = await faultOf(read(json))
+      expect(fault.code).toBe('PGPACK_METADATA')
+      expect(fault.message.length).toBeLessThan(500)
+    }
   })
 
   it('ends in a coded error or a result for any JSON', async () => {

@@ -1,9 +1,10 @@
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { WRITABLE_METHODS } from '../../../src/compression/method.ts'
 import { encodeHeader } from '../../../src/pgpack/header.ts'
 import { encodeMetadata } from '../../../src/pgpack/metadata.ts'
+import { PGCOPY_HEADER } from '../../../src/pgpack/pgcopy.ts'
 import { PGPackReader } from '../../../src/pgpack/reader.ts'
 import { bufferSource, type PGPackSource } from '../../../src/pgpack/source.ts'
 import { faultOf, inPieces, join, pieceSizes } from '../../support/chunks.ts'
@@ -213,5 +214,75 @@ describe('PGPackReader', () => {
     const { file } = await writeFile({}, [])
     const reader = await PGPackReader.open(inPieces(file))
     expect(() => reader.part({ storedOffset: 0, storedLength: 21 })).toThrow(/random access/)
+  })
+})
+
+describe('a body longer than its length says', () => {
+  it('is given up as soon as it is: a small file cannot go on decompressing for long', async () => {
+    const zeros = zstdCompressSync(Buffer.alloc(8 * 1024 * 1024))
+    const frames = [zstdCompressSync(PGCOPY_HEADER), ...Array<Buffer>(50).fill(zeros)]
+    const body = Buffer.concat(frames)
+    const lengths = { stored: BigInt(body.length), raw: 1000n }
+    const file = Buffer.concat([encodeHeader(encodeMetadata(COLUMNS, 'released'), 'Zstd', lengths), body])
+    const reader = await PGPackReader.open(bufferSource(file))
+    let seen = 0
+    const read = async () => {
+      for await (const piece of reader.body()) seen += piece.length
+    }
+    expect(await faultOf(read())).toMatchObject({
+      code: 'PGPACK_LENGTH_MISMATCH',
+      details: { expected: '1000 bytes' },
+    })
+    expect(seen).toBeLessThanOrEqual(1000)
+  })
+})
+
+describe('peek()', () => {
+  const withoutId = [...Array(3).keys()].map((at) => tuple(`row ${at}`))
+
+  it.each(WRITABLE_METHODS.flatMap((method) => layouts.map((layout) => ({ method, layout }))))(
+    'tells the fields of the rows and leaves the body as it is: $method, $layout layout',
+    async ({ method, layout }) => {
+      const { file } = await writeFile({ compression: { method }, layout }, [[Buffer.concat(withoutId), 3]])
+      const reader = await PGPackReader.open(bufferSource(file))
+      expect(await reader.peek()).toEqual({ fields: 1, hasOids: false })
+      expect(reader.rows).toBe(0)
+      expect(await join(reader.body())).toEqual(pgcopy(...withoutId))
+      expect(await reader.peek()).toEqual({ fields: 1, hasOids: false })
+    },
+  )
+
+  it('tells of OIDs, and of no rows', async () => {
+    const empty = pgcopy()
+    empty.writeUInt32BE(1 << 16, 11)
+    const reader = await PGPackReader.open(bufferSource(fileOf(empty)))
+    expect(await reader.peek()).toEqual({ fields: undefined, hasOids: true })
+  })
+
+  it('reads no more than the first row needs', async () => {
+    const frames = [...Array(40).keys()].map((at) => [rows(1000, at * 1000), 1000] as const)
+    const { file } = await writeFile({ compression: { method: 'Zstd' } }, frames)
+    let read = 0
+    const source = {
+      size: file.length,
+      async *read({ offset, length }: { offset: number; length: number }) {
+        for await (const piece of inPieces(file.subarray(offset, offset + length), [1000])) {
+          read += piece.length
+          yield piece
+        }
+      },
+    }
+    const reader = await PGPackReader.open(source)
+    read = 0
+    await reader.peek()
+    expect(read).toBeLessThan(file.length / 10)
+  })
+
+  it('finds a damaged start, and needs random access', async () => {
+    const bad = await PGPackReader.open(bufferSource(fileOf(Buffer.alloc(40))))
+    expect((await faultOf(bad.peek())).code).toBe('PGPACK_ROW_MALFORMED')
+    const { file } = await writeFile({}, [[rows(1), 1]])
+    const stream = await PGPackReader.open(inPieces(file))
+    expect(await faultOf(stream.peek())).toMatchObject({ code: 'INTERNAL', retryable: false })
   })
 })
