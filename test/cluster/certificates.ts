@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { ensurePackages } from './packages.ts'
 import { run } from './processes.ts'
 
 /** PEM files of a certificate and its private key. */
@@ -21,6 +22,7 @@ const newKey = ['req', '-x509', '-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_param
 
 /** Makes a certificate authority in a directory. */
 export async function createAuthority(directory: string): Promise<KeyPair> {
+  await ensurePackages(['openssl'])
   const pair = keyPair(directory, 'ca')
   await run('openssl', [
     ...[...newKey, '-subj', '/CN=pgpack-test', '-keyout', pair.key, '-out', pair.certificate],

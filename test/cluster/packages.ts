@@ -16,6 +16,7 @@ const executables = {
   mount: 'mount',
   openssl: 'openssl',
   procps: 'sysctl',
+  'python3-venv': 'python3',
   runc: 'runc',
   'util-linux': 'nsenter',
 } as const

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { cached, digest } from '../cluster/cache.ts'
+import { ensurePackages } from '../cluster/packages.ts'
 import { run } from '../cluster/processes.ts'
 import { step } from '../cluster/progress.ts'
 import { repositoryDirectory } from '../cluster/settings.ts'
@@ -60,6 +61,7 @@ export function resultOf(result: ReferenceResult | undefined): unknown {
 
 /** The virtual environment with the reference, made once per machine. */
 async function environment(): Promise<string> {
+  await ensurePackages(['python3-venv'])
   const version = (await run('python3', ['--version'])).trim()
   return cached(`venv-${digest(version, ...REQUIREMENTS)}`, (path) =>
     step('the Python reference of PGPack', '1 min', async (log) => {
