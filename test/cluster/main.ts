@@ -35,7 +35,7 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   helm: async (args) => passThrough('helm', args),
   down: removeCluster,
   prepare: async () => {
-    await ensureTools(['etcd', 'kube-apiserver', 'kubectl', 'minio', 'toxiproxy-server'])
+    await ensureTools(['etcd', 'helm', 'kube-apiserver', 'kubectl', 'minio'])
   },
 }
 
