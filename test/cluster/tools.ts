@@ -19,7 +19,6 @@ export type ToolName =
   | 'kubelet'
   | 'minio'
   | 'pause'
-  | 'toxiproxy-server'
 
 /** Commands that one `go build` makes together. */
 interface Build {
@@ -50,11 +49,6 @@ const builds: readonly Build[] = [
   { module: 'kind', packages: { kind: 'sigs.k8s.io/kind' }, usually: '30 s' },
   { module: 'minio', packages: { minio: 'github.com/minio/minio' }, usually: '3 min' },
   { module: 'pause', packages: { pause: 'pgpack.io/test/cluster/pause' }, usually: '5 s' },
-  {
-    module: 'toxiproxy',
-    packages: { 'toxiproxy-server': 'github.com/Shopify/toxiproxy/v2/cmd/server' },
-    usually: '20 s',
-  },
 ]
 
 const oldestGoMinor = 24
