@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { LOAD_MODES } from '../engine/load.ts'
 import { restoreFile } from '../engine/restore.ts'
 import { describeConnection, parseDsn } from '../postgres/dsn.ts'
 import { parseQualifiedName } from '../postgres/identifiers.ts'
+import { RESTORE_MODES } from '../run/config.ts'
 import { parseChoice } from './options.ts'
 import { type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
 import { printSummary } from './summary.ts'
@@ -33,7 +33,7 @@ export function restoreCommand(terminal: Terminal): Command {
 
 async function restoreFromPlace(options: RestoreOptions, terminal: Terminal): Promise<void> {
   const table = parseQualifiedName(options.table)
-  const mode = parseChoice('--mode', options.mode, LOAD_MODES)
+  const mode = parseChoice('--mode', options.mode, RESTORE_MODES)
   const target = parseDsn(options.dsn, terminal.env)
   const runId = options.runId === undefined ? {} : { runId: options.runId }
   const { result: totals, seconds } = await timed(() =>

@@ -11,9 +11,6 @@ import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
 import type { ObjectTotals } from './totals.ts'
 
-export const LOAD_MODES = ['Append', 'Truncate'] as const
-export type LoadMode = (typeof LOAD_MODES)[number]
-
 /** A file of the store, for readers of the format. @throws PgpackError STORE_NO_OBJECT */
 export async function openSource(store: ObjectStore, key: string, signal: AbortSignal): Promise<RandomAccessSource> {
   const { size } = await store.stat(key, signal)

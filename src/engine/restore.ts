@@ -3,13 +3,13 @@ import { describeTable } from '../postgres/catalog.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { truncateTables } from '../postgres/copy.ts'
 import type { ConnectionConfig } from '../postgres/types.ts'
-import type { RestoreRunConfig } from '../run/config.ts'
+import type { RestoreMode, RestoreRunConfig } from '../run/config.ts'
 import type { ArtifactRef, RunTotals } from '../run/result.ts'
 import { checkManifest, type Manifest, type ManifestObject, readManifest } from '../storage/manifest.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import { bareFileColumns } from './bare-file.ts'
 import type { RunContext } from './context.ts'
-import { checkHash, type FileHashes, type Load, type LoadMode, loadObject, openFile } from './load.ts'
+import { checkHash, type FileHashes, type Load, loadObject, openFile } from './load.ts'
 import { checkColumns, type SourceColumn } from './preflight.ts'
 import { committedBefore, inTransaction, onceInTransaction, withTarget } from './target.ts'
 import { addTotals, noTotals } from './totals.ts'
@@ -22,7 +22,7 @@ interface TableName {
 interface RestoreRequest {
   readonly store: ObjectStore
   readonly target: ConnectionConfig
-  readonly mode: LoadMode
+  readonly mode: RestoreMode
   /** Makes an Append exactly-once by a row in the target's ledger; the same for every attempt of a run. */
   readonly runId?: string
 }

@@ -90,6 +90,10 @@ export const DumpRunConfig = Type.Object(
   closed,
 )
 
+/** Append adds the rows; Truncate empties each table first, in the same transaction. */
+export const RESTORE_MODES = ['Append', 'Truncate'] as const
+export type RestoreMode = (typeof RESTORE_MODES)[number]
+
 export const RestoreRunConfig = Type.Object(
   {
     ...run,
@@ -102,7 +106,7 @@ export const RestoreRunConfig = Type.Object(
     target: DatabaseConfig,
     /** Empty: every object of the manifest into the table of its own name. */
     objects: Type.Array(Type.Object({ from: text, to: Table }, closed)),
-    mode: literals(['Append', 'Truncate'] as const),
+    mode: literals(RESTORE_MODES),
   },
   closed,
 )

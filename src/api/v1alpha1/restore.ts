@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { RESTORE_MODES } from '../../run/config.ts'
 import {
   choice,
   exactlyOneOf,
@@ -16,8 +17,6 @@ import { JobSpec } from './job.ts'
 import { relation } from './relation.ts'
 import type { RunStatus } from './status.ts'
 import { storeMembers } from './store.ts'
-
-export const RESTORE_MODES = ['Append', 'Truncate'] as const
 
 const source = object(
   {

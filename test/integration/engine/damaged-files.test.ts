@@ -4,13 +4,13 @@ import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { compress } from '../../../src/compression/compress.ts'
 import { WRITABLE_METHODS, type WritableMethod } from '../../../src/compression/method.ts'
 import { dumpFile } from '../../../src/engine/dump.ts'
-import { LOAD_MODES, type LoadMode } from '../../../src/engine/load.ts'
 import { restoreFile } from '../../../src/engine/restore.ts'
 import type { PgpackError } from '../../../src/errors.ts'
 import { LAYOUTS, type Layout } from '../../../src/pgpack/columns.ts'
 import { PGCOPY_HEADER_BYTES, PGCOPY_TRAILER } from '../../../src/pgpack/pgcopy.ts'
 import { PGPackReader } from '../../../src/pgpack/reader.ts'
 import { bufferSource } from '../../../src/pgpack/source.ts'
+import { RESTORE_MODES, type RestoreMode } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { assemble } from '../../fuzz/corpus.ts'
 import { collect } from '../../support/bytes.ts'
@@ -71,7 +71,7 @@ async function fileOf(
   return assemble({ metadata: options.metadata, method, layout: options.layout ?? 'header', frames, rawLength })
 }
 
-function restoreBytes(bytes: Buffer, mode: LoadMode = 'Append', context: TestContext = testContext()) {
+function restoreBytes(bytes: Buffer, mode: RestoreMode = 'Append', context: TestContext = testContext()) {
   return writeFile(join(folder.path, FILE), bytes).then(() =>
     restoreFile(
       { store, key: FILE, target: postgres.database.config, mode, table: { schema: 'public', name: 'target' } },
@@ -89,7 +89,7 @@ async function refusal(bytes: Buffer): Promise<PgpackError> {
     ])
   const before = await state()
   const errors: PgpackError[] = []
-  for (const mode of LOAD_MODES) errors.push(await failureOf(restoreBytes(bytes, mode)))
+  for (const mode of RESTORE_MODES) errors.push(await failureOf(restoreBytes(bytes, mode)))
   expect(await state()).toEqual(before)
   const [error, other] = errors
   if (error === undefined) throw new Error('no mode')

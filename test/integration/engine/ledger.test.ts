@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import pg from 'pg'
 import { dump } from '../../../src/engine/dump.ts'
-import type { LoadMode } from '../../../src/engine/load.ts'
 import { restore } from '../../../src/engine/restore.ts'
 import type { PgpackError } from '../../../src/errors.ts'
 import type { ConnectionConfig } from '../../../src/postgres/types.ts'
+import type { RestoreMode } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { waitFor } from '../../cluster/processes.ts'
 import { backendsOf, failureOf, testContext, useFolder } from '../../support/engine.ts'
@@ -33,7 +33,7 @@ beforeEach(async () => {
 
 interface Changes {
   readonly runId?: string
-  readonly mode?: LoadMode
+  readonly mode?: RestoreMode
   readonly target?: ConnectionConfig
 }
 

@@ -2,10 +2,10 @@ import { readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { dump, dumpFile } from '../../../src/engine/dump.ts'
-import type { LoadMode } from '../../../src/engine/load.ts'
 import { type ArtifactRestoreRequest, restore, restoreFile } from '../../../src/engine/restore.ts'
 import type { PgpackError } from '../../../src/errors.ts'
 import type { ConnectionConfig } from '../../../src/postgres/types.ts'
+import type { RestoreMode } from '../../../src/run/config.ts'
 import type { ArtifactRef } from '../../../src/run/result.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { waitFor } from '../../cluster/processes.ts'
@@ -138,7 +138,7 @@ describe('a restore is refused before a row moves', () => {
     expect(await refusal(() => intoTable('target'))).toMatchObject({ code: 'OBJECT_UNSUPPORTED', retryable: false })
   })
 
-  it.each<LoadMode>(['Append', 'Truncate'])('for a table that the user may not write, %s', async (mode) => {
+  it.each<RestoreMode>(['Append', 'Truncate'])('for a table that the user may not write, %s', async (mode) => {
     await sql('GRANT SELECT ON old TO writer')
     const target: ConnectionConfig = { ...postgres.database.config, user: 'writer', password: 'wr1ter' }
     const error = await refusal(() => intoTable('old', { target, mode }))
@@ -168,7 +168,7 @@ describe('a restore is refused before a row moves', () => {
   })
 })
 
-describe.each<LoadMode>(['Append', 'Truncate'])(
+describe.each<RestoreMode>(['Append', 'Truncate'])(
   'a restore (%s) that fails in the middle of a COPY keeps the table as it was',
   (mode) => {
     it('after a violated constraint, without the values of the row in its message', async () => {
@@ -284,7 +284,7 @@ async function dumpOrdersFile(method: 'None' | 'Zstd' = 'None'): Promise<string>
   return join(folder.path, FILE)
 }
 
-const restoreOrdersFile = (mode: LoadMode = 'Append') =>
+const restoreOrdersFile = (mode: RestoreMode = 'Append') =>
   restoreFile(
     { store, key: FILE, target: postgres.database.config, mode, table: { schema: 'public', name: 'old' } },
     testContext(),

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { dump } from '../../../src/engine/dump.ts'
-import type { LoadMode } from '../../../src/engine/load.ts'
 import { restore } from '../../../src/engine/restore.ts'
+import type { RestoreMode } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { failureOf, fingerprint, testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
@@ -28,7 +28,7 @@ beforeEach(async () => {
   )
 })
 
-const restoreAs = (mode: LoadMode, ...pairs: [from: string, to: string][]) =>
+const restoreAs = (mode: RestoreMode, ...pairs: [from: string, to: string][]) =>
   restore(
     {
       store,
@@ -51,7 +51,7 @@ describe('a restore of several tables', () => {
     )
   })
 
-  it.each<LoadMode>(['Append', 'Truncate'])('into one table keeps the rows of both (%s)', async (mode) => {
+  it.each<RestoreMode>(['Append', 'Truncate'])('into one table keeps the rows of both (%s)', async (mode) => {
     await postgres.database.query(`INSERT INTO both_years VALUES (0, 'old')`)
     await dump(
       {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { LOAD_MODES } from '../../../src/engine/load.ts'
 import { restoreFile } from '../../../src/engine/restore.ts'
+import { RESTORE_MODES } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { failureOf, fingerprint, testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
@@ -32,7 +32,7 @@ async function dumpByReference(methods: readonly (typeof METHODS)[number][]): Pr
   for (const result of await runReference(steps)) resultOf(result)
 }
 
-const restoreInto = (name: string, key: string, mode: (typeof LOAD_MODES)[number] = 'Append') =>
+const restoreInto = (name: string, key: string, mode: (typeof RESTORE_MODES)[number] = 'Append') =>
   restoreFile(
     {
       store: new FilesystemStore(folder.path),
@@ -51,7 +51,7 @@ describe('a dump by the reference of a table with generated columns, which its r
       await dumpByReference(METHODS)
       await fixture.database.query(`CREATE TABLE target (${COLUMNS})`)
       for (const method of METHODS) {
-        for (const mode of LOAD_MODES) {
+        for (const mode of RESTORE_MODES) {
           await fixture.database.query('TRUNCATE target')
           expect(await restoreInto('target', method, mode)).toMatchObject({ rows: '5000' })
           expect(await fingerprint(fixture.database, 'target')).toEqual(await fingerprint(fixture.database, 'source'))
