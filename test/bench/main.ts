@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: peak memory of the engine by the size of what it moves, printed as a table.
+ * `npm run bench`: peak memory of the engine by the size of what it moves, then rows a second of the typed rows beside
+ * the Python reference (decode.ts), printed as tables.
  *
  * `-- --gib 1,10 --compression zstd:3,lz4,none` gives the sizes, in GiB of binary COPY, and the methods; the default is 1
  * GiB and all of them. It needs that much free disk three times.
@@ -8,8 +9,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { run } from '../cluster/processes.ts'
 import { startMinio } from '../support/minio-server.ts'
 import { startPostgres, type TestDatabase } from '../support/postgres-server.ts'
+import { referencePython } from '../support/reference.ts'
 import { type Measured, measurePgpack } from './child.ts'
 
 const MIB = 1024 ** 2
@@ -18,6 +21,8 @@ const GIB = 1024 ** 3
 const LIMIT_MIB = 160
 /** Field count, two lengths, an int8 and an md5 in hexadecimal twice over. */
 const ROW_BYTES = 2 + 4 + 8 + 4 + 64
+
+const DECODE = new URL('decode.ts', import.meta.url).pathname
 
 const { values } = parseArgs({
   options: {
@@ -45,12 +50,12 @@ async function measure(database: TestDatabase, places: readonly Place[], gib: nu
   const select = `SELECT i AS id, md5(i::text) || md5((i * 7)::text) AS payload FROM generate_series(1, ${rows}::int8) AS i`
   await database.query(`CREATE UNLOGGED TABLE source AS ${select}; CREATE UNLOGGED TABLE target (LIKE source)`)
   const lines: Line[] = []
-  const run = async (what: string, env: Record<string, string>, args: readonly string[]) => {
+  const add = async (what: string, env: Record<string, string>, args: readonly string[]) => {
     lines.push({ what, gib, ...(await measurePgpack([...args, '--dsn', database.dsn, '--json'], env)) })
   }
   for (const { name, location, env } of places) {
     for (const method of methods) {
-      await run(`dump, ${method}, ${name}`, env, [
+      await add(`dump, ${method}, ${name}`, env, [
         'dump',
         '--table',
         'source',
@@ -59,7 +64,7 @@ async function measure(database: TestDatabase, places: readonly Place[], gib: nu
         '--compression',
         method,
       ])
-      await run(`restore, ${method}, ${name}`, env, [
+      await add(`restore, ${method}, ${name}`, env, [
         'restore',
         '--table',
         'target',
@@ -73,7 +78,7 @@ async function measure(database: TestDatabase, places: readonly Place[], gib: nu
   const [first] = places
   if (first !== undefined) {
     const args = ['dump', '--table', 'source', '--out', first.location, '--connections', '2']
-    await run(`dump, zstd:3, ${first.name}, 2 connections`, first.env, args)
+    await add(`dump, zstd:3, ${first.name}, 2 connections`, first.env, args)
   }
   await database.query('DROP TABLE source, target')
   return lines
@@ -115,6 +120,8 @@ try {
     await database.drop()
   }
   print(lines)
+  const decoded = await run(process.execPath, [DECODE, '--python', await referencePython()])
+  process.stdout.write(`\n${decoded}`)
 } finally {
   await minio.stop()
   await server.stop()

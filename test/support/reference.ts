@@ -44,7 +44,7 @@ export function referenceServer(database: TestDatabase): Record<string, string> 
 
 /** Runs steps in the reference, in one process: its imports alone take seconds. */
 export async function runReference(steps: readonly ReferenceStep[]): Promise<readonly ReferenceResult[]> {
-  const python = join(await environment(), 'bin/python')
+  const python = await referencePython()
   const output = await run(python, ['-I', SCRIPT], {
     input: JSON.stringify(steps),
     env: { PYTHONDONTWRITEBYTECODE: '1' },
@@ -57,6 +57,11 @@ export function resultOf(result: ReferenceResult | undefined): unknown {
   if (result === undefined) throw new Error('the reference gave no such result')
   if ('error' in result) throw new Error(`the reference failed: ${result.error}`)
   return result.value
+}
+
+/** The interpreter that can import the reference. */
+export async function referencePython(): Promise<string> {
+  return join(await environment(), 'bin/python')
 }
 
 /** The virtual environment with the reference, made once per machine. */

@@ -176,9 +176,29 @@ describe('inspect', () => {
       const { code, terminal } = await pgpack(['inspect', place])
       expect(code).toBe(0)
       expect(terminal.stdout.text).toMatch(/compression +LZ4/)
-      expect(terminal.stdout.text).toContain('"id" type OID 23')
-      expect(terminal.stdout.text).toContain('"note" type OID 25')
+      expect(terminal.stdout.text).toContain('"id" int4 (OID 23)')
+      expect(terminal.stdout.text).toContain('"note" text (OID 25)')
+      expect(terminal.stdout.text).toMatch(/rows +3,000\n +frames +1\n/)
     }
+  })
+
+  it('leaves the body alone with --header', async () => {
+    await dumpOrders()
+    const { code, terminal } = await pgpack(['inspect', '--header', file()])
+    expect(code).toBe(0)
+    expect(terminal.stdout.text).toContain('"id" int4 (OID 23)')
+    expect(terminal.stdout.text).not.toMatch(/rows|frames/)
+  })
+
+  it('shows what stands before a fault, and ends with 42', async () => {
+    await dumpOrders(file(), '--compression', 'none')
+    const bytes = await readFile(file())
+    bytes.writeInt16BE(7, bytes.length - 2)
+    await writeFile(file(), bytes)
+    const { code, terminal } = await pgpack(['inspect', file()])
+    expect(code).toBe(42)
+    expect(terminal.stdout.text).toMatch(/rows +[\d,]+ before the fault/)
+    expect(terminal.stdout.text).toMatch(/DAMAGED +.*\[PGPACK_\w+\]/)
   })
 
   it('prints it as JSON, counts as decimal strings', async () => {
@@ -188,6 +208,8 @@ describe('inspect', () => {
     expect(JSON.parse(terminal.stdout.text)).toMatchObject({
       method: 'Zstd',
       storedBytes: expect.stringMatching(/^\d+$/),
+      rows: '3000',
+      frames: 1,
       columns: [
         { name: 'id', oid: 23 },
         { name: 'note', oid: 25 },
