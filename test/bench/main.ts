@@ -2,8 +2,9 @@
  * `npm run bench`: peak memory of the engine by the size of what it moves, then rows a second of the typed rows beside
  * the Python reference (decode.ts), printed as tables.
  *
- * `-- --gib 1,10 --compression zstd:3,lz4,none` gives the sizes, in GiB of binary COPY, and the methods; the default is 1
- * GiB and all of them. It needs that much free disk three times.
+ * `-- --gib 1,10 --compression zstd:3,lz4,none --store file,S3 --source table` gives the sizes, in GiB of binary COPY, the
+ * methods, the stores, and what is dumped: a table, or a query that generates the rows and needs no disk for them. The
+ * default is 1 GiB of a table and all methods and stores. A table and its copy need 2.6 times the size of free disk.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,6 +29,8 @@ const { values } = parseArgs({
   options: {
     gib: { type: 'string', default: '1' },
     compression: { type: 'string', default: 'zstd:3,lz4,none' },
+    store: { type: 'string', default: 'file,S3' },
+    source: { type: 'string', default: 'table' },
   },
 })
 const sizes = values.gib.split(',').map(Number)
@@ -48,37 +51,24 @@ interface Place {
 async function measure(database: TestDatabase, places: readonly Place[], gib: number): Promise<Line[]> {
   const rows = Math.ceil((gib * GIB) / ROW_BYTES)
   const select = `SELECT i AS id, md5(i::text) || md5((i * 7)::text) AS payload FROM generate_series(1, ${rows}::int8) AS i`
-  await database.query(`CREATE UNLOGGED TABLE source AS ${select}; CREATE UNLOGGED TABLE target (LIKE source)`)
+  const fromTable = values.source === 'table'
+  const source = fromTable ? ['--table', 'source'] : ['--query', select]
+  await database.query(
+    'CREATE UNLOGGED TABLE source (id int8, payload text); CREATE UNLOGGED TABLE target (LIKE source)',
+  )
+  if (fromTable) await database.query(`INSERT INTO source ${select}`)
   const lines: Line[] = []
   const add = async (what: string, env: Record<string, string>, args: readonly string[]) => {
     lines.push({ what, gib, ...(await measurePgpack([...args, '--dsn', database.dsn, '--json'], env)) })
   }
   for (const { name, location, env } of places) {
+    const dump = ['dump', ...source, '--out', location]
+    const restore = ['restore', '--table', 'target', '--mode', 'truncate', '--in', location]
     for (const method of methods) {
-      await add(`dump, ${method}, ${name}`, env, [
-        'dump',
-        '--table',
-        'source',
-        '--out',
-        location,
-        '--compression',
-        method,
-      ])
-      await add(`restore, ${method}, ${name}`, env, [
-        'restore',
-        '--table',
-        'target',
-        '--mode',
-        'truncate',
-        '--in',
-        location,
-      ])
+      await add(`dump, ${method}, ${name}`, env, [...dump, '--compression', method])
+      await add(`restore, ${method}, ${name}`, env, restore)
     }
-  }
-  const [first] = places
-  if (first !== undefined) {
-    const args = ['dump', '--table', 'source', '--out', first.location, '--connections', '2']
-    await add(`dump, zstd:3, ${first.name}, 2 connections`, first.env, args)
+    if (fromTable) await add(`dump, zstd:3, ${name}, 2 connections`, env, [...dump, '--connections', '2'])
   }
   await database.query('DROP TABLE source, target')
   return lines
@@ -101,7 +91,7 @@ const server = await startPostgres()
 const minio = await startMinio()
 try {
   const bucket = await minio.createBucket()
-  const places: Place[] = [
+  const all: Place[] = [
     { name: 'file', location: join(folder, 'table.pgpack'), env: {} },
     {
       name: 'S3',
@@ -113,6 +103,7 @@ try {
       },
     },
   ]
+  const places = all.filter(({ name }) => values.store.split(',').includes(name))
   const lines: Line[] = []
   for (const gib of sizes) {
     const database = await server.createDatabase()
