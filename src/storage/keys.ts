@@ -21,8 +21,7 @@ export function checkKey(key: string): string {
 function keyFault(key: string): string | undefined {
   if (!key.isWellFormed()) return 'it is not valid Unicode'
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `it is longer than ${MAX_KEY_BYTES} bytes`
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(key)) return 'it holds a control character'
+  if (/\p{Cc}/u.test(key)) return 'it holds a control character'
   const bad = key.split('/').find((segment) => segment === '' || segment === '.' || segment === '..')
   return bad === undefined ? undefined : `a segment is ${bad === '' ? 'empty' : `"${bad}"`}`
 }
