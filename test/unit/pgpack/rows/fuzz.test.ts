@@ -148,7 +148,10 @@ function mutate(value: Buffer, at: number, byte: number, kind: string): Buffer {
 }
 
 describe('text that is no value', () => {
-  /** Parses and encodes; what was encoded is then a value that decodes to the same bytes again. */
+  /** tsquery and its array: text does not keep how operators of one rank were nested, the server's own as little. */
+  const NESTING_LOST = new Set([3615, 3645])
+
+  /** Parses and encodes; what was encoded is then a value that decodes to the same text, and bytes, again. */
   const parses = (oid: number, text: string) => {
     const codec = registry.codec(oid)
     const out = new ByteWriter()
@@ -159,10 +162,17 @@ describe('text that is no value', () => {
       throw error
     }
     const bytes = out.take()
-    codec.encode(codec.decode(new Bytes(bytes), 0, bytes.length), out)
-    expect(out.take().equals(bytes)).toBe(true)
+    const value = codec.decode(new Bytes(bytes), 0, bytes.length)
+    codec.encode(value, out)
+    const again = out.take()
+    expect(codec.format(codec.decode(new Bytes(again), 0, again.length))).toBe(codec.format(value))
+    if (!NESTING_LOST.has(oid)) expect(again.equals(bytes)).toBe(true)
   }
   const characters = fc.string({ unit: fc.constantFrom(...'0123456789-+.:/,;()[]{}<>!&|\'"\\ =eTabcNULLxé\u00a0\n') })
+
+  it('keeps the text of a query whose operators of one rank nest to the right', () => {
+    parses(3615, "'fat' & ( 'rat' & 'cat' )")
+  })
 
   it('ends in PGPACK_VALUE or in a value, of whatever type and characters', () => {
     fc.assert(
