@@ -20,7 +20,7 @@ export function checkCompression({ method, level }: CompressionOptions): void {
 
 /**
  * One complete, independent frame of `chunk`; `None` gives the chunk itself. Zstd works on the thread pool, and the chunk
- * must not be changed before the promise resolves. LZ4 is done at once: it is faster than COPY sends, and on the pool its
+ * must not be changed before the promise resolves. LZ4 is done on the main thread: it is faster than COPY sends, and on the pool its
  * package's allocator keeps some 60 MiB more, one heap for each thread.
  */
 export function compress(chunk: Buffer, { method, level }: CompressionOptions): Promise<Buffer> {
@@ -28,8 +28,21 @@ export function compress(chunk: Buffer, { method, level }: CompressionOptions): 
     case 'None':
       return Promise.resolve(chunk)
     case 'LZ4':
-      return Promise.resolve(compressFrameSync(chunk))
+      return compressLZ4(chunk)
     case 'Zstd':
       return zstd.compress(chunk, level ?? DEFAULT_ZSTD_LEVEL)
   }
+}
+
+/** In a turn of the event loop of its own: between turns the memory of frames that are written already is given back. */
+function compressLZ4(chunk: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(compressFrameSync(chunk))
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
 }
