@@ -12,8 +12,8 @@ import { parseChoice, parseCompression } from './options.ts'
 import { type Place, type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
 import { printSummary } from './summary.ts'
 import type { Terminal } from './terminal.ts'
-import { timed } from './transfer.ts'
 import { openRegistry, type TypesOptions, withTypesOption } from './types.ts'
+import { timed } from './work.ts'
 
 const FORMATS = ['pgpack', ...TEXT_FORMATS] as const
 const STDOUT = '-'

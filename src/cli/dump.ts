@@ -9,7 +9,7 @@ import { MAX_CONNECTIONS, parseChoice, parseCompression, parseInteger } from './
 import { type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
 import { printSummary } from './summary.ts'
 import type { Terminal } from './terminal.ts'
-import { timed, withContext } from './transfer.ts'
+import { timed, withContext } from './work.ts'
 
 interface DumpOptions extends PlaceOptions {
   readonly dsn: string

@@ -1,7 +1,13 @@
 import { hostname } from 'node:os'
 import { Command } from 'commander'
 import { createLogger, LOG_LEVELS } from '../log.ts'
-import { type ClusterAccess, createInClusterAccess, type OperatorOptions, runOperator } from '../operator/index.ts'
+import {
+  type ClusterAccess,
+  createInClusterAccess,
+  type OperatorOptions,
+  runOperator,
+  SERVICE_ACCOUNT_DIRECTORY,
+} from '../operator/index.ts'
 import { parseChoice, parseInteger } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -13,6 +19,10 @@ interface OperatorFlags {
   readonly leaderElectionNamespace: string
   readonly leaderElectionLease: string
   readonly leaderElectionIdentity: string
+  readonly leaderElectionLeaseSeconds: string
+  readonly leaderElectionRenewSeconds: string
+  readonly leaderElectionRetrySeconds: string
+  readonly serviceAccountDirectory: string
   readonly healthPort: string
   readonly workers: string
   readonly logLevel: string
@@ -21,6 +31,7 @@ interface OperatorFlags {
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
 const MAX_PORT = 65535
 const MAX_WORKERS = 64
+const MAX_LEASE_SECONDS = 3600
 
 /** `pgpack operator`: the controller manager. In a pod it takes the service account, elsewhere the kubeconfig. */
 export function operatorCommand(terminal: Terminal): Command {
@@ -34,11 +45,15 @@ export function operatorCommand(terminal: Terminal): Command {
     .option('--leader-election-namespace <name>', 'namespace of the Lease', 'default')
     .option('--leader-election-lease <name>', 'name of the Lease', 'pgpack-operator')
     .option('--leader-election-identity <name>', 'name of this replica', hostname())
+    .option('--leader-election-lease-seconds <n>', 'how long others leave a Lease alone that is not renewed', '15')
+    .option('--leader-election-renew-seconds <n>', 'how long the leader tries to renew before it ends; less', '10')
+    .option('--leader-election-retry-seconds <n>', 'between two attempts; less again', '2')
+    .option('--service-account-directory <path>', 'where token and ca.crt are, in a pod', SERVICE_ACCOUNT_DIRECTORY)
     .option('--health-port <port>', 'port of /healthz, /readyz and /metrics', '8080')
     .option('--workers <n>', 'runs reconciled at once, for each kind', '4')
     .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
     .action(async (flags: OperatorFlags) => {
-      await runOperator(optionsOf(flags, await clusterAccess(terminal)), terminal.signal)
+      await runOperator(optionsOf(flags, await clusterAccess(flags, terminal)), terminal.signal)
     })
 }
 
@@ -47,6 +62,9 @@ function optionsOf(flags: OperatorFlags, access: ClusterAccess): OperatorOptions
     namespace: flags.leaderElectionNamespace,
     leaseName: flags.leaderElectionLease,
     identity: flags.leaderElectionIdentity,
+    leaseDurationMs: parseSeconds('--leader-election-lease-seconds', flags.leaderElectionLeaseSeconds),
+    renewDeadlineMs: parseSeconds('--leader-election-renew-seconds', flags.leaderElectionRenewSeconds),
+    retryPeriodMs: parseSeconds('--leader-election-retry-seconds', flags.leaderElectionRetrySeconds),
   }
   return {
     access,
@@ -62,10 +80,17 @@ function optionsOf(flags: OperatorFlags, access: ClusterAccess): OperatorOptions
   }
 }
 
-async function clusterAccess(terminal: Terminal): Promise<ClusterAccess> {
+/** In milliseconds. */
+function parseSeconds(flag: string, text: string): number {
+  return parseInteger(flag, text, 1, MAX_LEASE_SECONDS) * 1000
+}
+
+async function clusterAccess(flags: OperatorFlags, terminal: Terminal): Promise<ClusterAccess> {
   const host = terminal.env['KUBERNETES_SERVICE_HOST']
   const port = terminal.env['KUBERNETES_SERVICE_PORT']
-  if (host !== undefined && port !== undefined) return createInClusterAccess({ host, port })
+  if (host !== undefined && port !== undefined) {
+    return createInClusterAccess({ host, port, directory: flags.serviceAccountDirectory })
+  }
   // Loaded only outside a cluster: it costs 80 MiB of resident memory.
   const { KubeConfig } = await import('@kubernetes/client-node')
   const config = new KubeConfig()

@@ -7,7 +7,7 @@ import { parseChoice } from './options.ts'
 import { type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
 import { printSummary } from './summary.ts'
 import type { Terminal } from './terminal.ts'
-import { timed, withContext } from './transfer.ts'
+import { timed, withContext } from './work.ts'
 
 interface RestoreOptions extends PlaceOptions {
   readonly dsn: string

@@ -1,25 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import type { RunContext } from '../engine/context.ts'
-import { dump } from '../engine/dump.ts'
 import { ProgressMeter } from '../engine/progress.ts'
-import { restore } from '../engine/restore.ts'
 import { PgpackError, toPgpackError } from '../errors.ts'
 import { createLogger, type Logger } from '../log.ts'
-import { type DumpRunConfig, parseRunConfig, type RestoreRunConfig, type RunConfig } from '../run/config.ts'
+import { parseRunConfig, type RunConfig } from '../run/config.ts'
 import { ATTEMPT_VARIABLE, MOUNTS } from '../run/paths.ts'
 import { encodeProgress } from '../run/progress.ts'
-import {
-  type ArtifactRef,
-  encodeResult,
-  exitCodeOf,
-  failedResult,
-  type RunResult,
-  type RunTotals,
-} from '../run/result.ts'
-import { databaseFromMounts, storeFromMounts } from './mounts.ts'
+import { encodeResult, exitCodeOf, failedResult, type Outcome, type RunResult } from '../run/result.ts'
 import { printLine, type Terminal } from './terminal.ts'
-import { timed } from './transfer.ts'
+import { timed } from './work.ts'
 
 interface RunOptions {
   readonly config: string
@@ -75,35 +65,14 @@ function contextOf(terminal: Terminal, log: Logger): RunContext {
   return { signal: terminal.signal, log, progress }
 }
 
-type Outcome = { totals: RunTotals; artifact: ArtifactRef }
-
-function execute(config: RunConfig, attempt: string, context: RunContext): Promise<Outcome> {
-  return config.kind === 'Dump' ? executeDump(config, attempt, context) : executeRestore(config, context)
-}
-
-async function executeDump(config: DumpRunConfig, attempt: string, context: RunContext): Promise<Outcome> {
-  const { objects, connections, compression, namespace, name, uid } = config
-  const source = await databaseFromMounts(config.source)
-  const store = await storeFromMounts(config.destination)
-  const run = { namespace, name, uid, attempt }
-  try {
-    return await dump(
-      { source, objects, connections, compression, store, path: `${config.path}/${attempt}`, run },
-      context,
-    )
-  } finally {
-    store.close()
-  }
-}
-
-async function executeRestore(config: RestoreRunConfig, context: RunContext): Promise<Outcome> {
-  const { path, objects, mode, manifestSHA256 } = config
-  const target = await databaseFromMounts(config.target)
-  const store = await storeFromMounts(config.source)
-  const expected = manifestSHA256 === undefined ? {} : { manifestSHA256 }
-  try {
-    return await restore({ store, path, objects, mode, target, runId: config.uid, ...expected }, context)
-  } finally {
-    store.close()
+/** Each kind's part of the engine is loaded when it is asked for. */
+async function execute(config: RunConfig, attempt: string, context: RunContext): Promise<Outcome> {
+  switch (config.kind) {
+    case 'Dump':
+      return (await import('./execute-dump.ts')).executeDump(config, attempt, context)
+    case 'Restore':
+      return (await import('./execute-restore.ts')).executeRestore(config, context)
+    default:
+      throw new PgpackError('CONFIG_INVALID', `this engine does not know runs of kind ${config.kind}`)
   }
 }

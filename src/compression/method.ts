@@ -6,8 +6,8 @@ export type CompressionMethod = (typeof COMPRESSION_METHODS)[number]
 export const WRITABLE_METHODS = ['None', 'LZ4', 'Zstd'] as const satisfies readonly CompressionMethod[]
 export type WritableMethod = (typeof WRITABLE_METHODS)[number]
 
-/** `level` counts for Zstd only: 1 (fast) to 22; 3 when not given. */
+/** `level` counts for Zstd only: 1 (fast) to 22, 3 when not given; Auto is as small as keeps up with the source. */
 export interface CompressionOptions {
   readonly method: WritableMethod
-  readonly level?: number
+  readonly level?: number | 'Auto'
 }

@@ -2,6 +2,14 @@
 export const TLS_MODES = ['Disable', 'Prefer', 'Require', 'VerifyCA', 'VerifyFull'] as const
 export type TLSMode = (typeof TLS_MODES)[number]
 
+/** libpq's channel_binding, in the spelling of `spec.source.tls.channelBinding`. */
+export const CHANNEL_BINDINGS = ['Disable', 'Prefer', 'Require'] as const
+export type ChannelBinding = (typeof CHANNEL_BINDINGS)[number]
+
+/** libpq's target_session_attrs, in the spelling of `spec.source.targetSessionAttrs`. */
+export const TARGET_SESSION_ATTRS = ['Any', 'ReadWrite', 'ReadOnly', 'Primary', 'Standby', 'PreferStandby'] as const
+export type TargetSessionAttrs = (typeof TARGET_SESSION_ATTRS)[number]
+
 export interface TLSConfig {
   readonly mode: TLSMode
   /** PEM. */
@@ -22,6 +30,19 @@ export interface ConnectionConfig {
   readonly connectTimeoutSeconds?: number
 }
 
+/** What a user wants of a session beside what every session is set up with; both timeouts are 0, none, when not given. */
+export interface SessionSettings {
+  readonly statementTimeoutSeconds?: number
+  readonly lockTimeoutSeconds?: number
+  /** Configuration parameters of the server's, set in this order, each for the whole session. */
+  readonly settings?: readonly SessionSetting[]
+}
+
+export interface SessionSetting {
+  readonly name: string
+  readonly value: string
+}
+
 export type Flavour = 'PostgreSQL' | 'Greenplum'
 
 /** A piece of a COPY stream that ends on a row boundary. */
@@ -30,6 +51,8 @@ export interface CopyChunk {
   readonly data: Buffer
   /** Rows in `data`: its CopyData messages, where Greenplum's hold several its tuples; header and trailer are none. */
   readonly rows: number
+  /** Gives the memory back once nobody looks at `data` any more. Without it new memory is taken: slower, not wrong. */
+  release(): void
 }
 
 /**

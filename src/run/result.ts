@@ -20,6 +20,8 @@ const RunTotals = Type.Object({
   bytes: decimal,
   /** In the store. */
   storedBytes: decimal,
+  /** Rows that COPY refused and was told to leave out (ON_ERROR, SEGMENT REJECT LIMIT). */
+  rejectedRows: Type.Optional(decimal),
 })
 
 /** Where a dump's files lie and how to know that they are whole. */
@@ -34,8 +36,10 @@ const Succeeded = Type.Object({
   attempt: Type.String(),
   totals: RunTotals,
   seconds: Type.Number({ minimum: 0 }),
-  /** Of a dump: what it wrote. Of a restore: what it read. */
-  artifact: ArtifactRef,
+  /** Of a dump: what it wrote. Of a restore: what it read. Absent where no store is involved, or nothing was written. */
+  artifact: Type.Optional(ArtifactRef),
+  /** Of a DryRun: what would happen, cut to what the termination message holds. */
+  plan: Type.Optional(Type.String()),
 })
 
 const Failed = Type.Object({
@@ -52,6 +56,8 @@ const compiled = Compile(RunResult)
 export type RunTotals = Readonly<Static<typeof RunTotals>>
 export type ArtifactRef = Readonly<Static<typeof ArtifactRef>>
 export type RunResult = Static<typeof RunResult>
+/** What a run that succeeded has to say. */
+export type Outcome = Pick<Extract<RunResult, { outcome: 'Succeeded' }>, 'totals' | 'artifact' | 'plan'>
 
 export function failedResult(attempt: string, error: PgpackError): RunResult {
   return { outcome: 'Failed', attempt, code: error.code, message: error.message, retryable: error.retryable }
@@ -66,18 +72,23 @@ export function exitCodeOfFailure(failure: { readonly code: ErrorCode; readonly 
   return failure.retryable ? EXIT.retry : EXIT.permanent
 }
 
-/** The result as a termination message: at most 4096 bytes, cut in the error's text only, never within a character. */
+/** The result as a termination message: at most 4096 bytes, cut in its longest text only, never within a character. */
 export function encodeResult(result: RunResult): string {
   const text = JSON.stringify(result)
-  if (result.outcome === 'Succeeded' || Buffer.byteLength(text) <= TERMINATION_MESSAGE_LIMIT) return text
-  let room = TERMINATION_MESSAGE_LIMIT - Buffer.byteLength(JSON.stringify({ ...result, message: CUT_MARK }))
+  if (Buffer.byteLength(text) <= TERMINATION_MESSAGE_LIMIT) return text
+  if (result.outcome === 'Failed') return encodeCut(result.message, (message) => ({ ...result, message }))
+  return encodeCut(result.plan ?? '', (plan) => ({ ...result, plan }))
+}
+
+function encodeCut(text: string, withText: (text: string) => RunResult): string {
+  let room = TERMINATION_MESSAGE_LIMIT - Buffer.byteLength(JSON.stringify(withText(CUT_MARK)))
   let kept = ''
-  for (const character of result.message) {
+  for (const character of text) {
     room -= Buffer.byteLength(JSON.stringify(character)) - QUOTES
     if (room < 0) break
     kept += character
   }
-  return JSON.stringify({ ...result, message: `${kept}${CUT_MARK}` })
+  return JSON.stringify(withText(`${kept}${CUT_MARK}`))
 }
 
 const CUT_MARK = '…'

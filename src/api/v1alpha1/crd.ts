@@ -4,6 +4,7 @@ import { PGPackDumpKind, PGPackDumpSpec } from './dump.ts'
 import { API_VERSION, GROUP, type KindInfo, VERSION } from './group.ts'
 import { PGPackRestoreKind, PGPackRestoreSpec } from './restore.ts'
 import { RunStatus } from './status.ts'
+import { PGPackTransferKind, PGPackTransferSpec } from './transfer.ts'
 
 const column = (name: string, jsonPath: string, description: string, options: Record<string, unknown> = {}) => ({
   name,
@@ -15,7 +16,7 @@ const column = (name: string, jsonPath: string, description: string, options: Re
 
 const WIDE = { priority: 1 }
 
-/** What `kubectl get pgd,pgr` shows: the run's story in one line. */
+/** What `kubectl get pgpack` shows: the run's story in one line. */
 const printerColumns = [
   column('Phase', '.status.phase', 'Where the run stands.'),
   column('Progress', '.status.progress.display', 'How much is done.'),
@@ -35,7 +36,7 @@ function customResourceDefinition(info: KindInfo, spec: TSchema) {
     spec,
     status: Type.Optional(RunStatus),
   }
-  const schema = object(properties, { description: info.description })
+  const schema = structural(object(properties, { description: info.description }))
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -65,8 +66,18 @@ function customResourceDefinition(info: KindInfo, spec: TSchema) {
   }
 }
 
+/**
+ * A schema that the run's configuration shares says additionalProperties false; a structural schema must not (the API
+ * server prunes what it does not know, or refuses it under strict validation).
+ */
+function structural(schema: TSchema): unknown {
+  const text = JSON.stringify(schema, (key, value) => (key === 'additionalProperties' && !value ? undefined : value))
+  return JSON.parse(text)
+}
+
 /** The CRDs as the API server takes them, one a kind; crds/ and the chart's templates are generated from them. */
 export const customResourceDefinitions = [
   customResourceDefinition(PGPackDumpKind, PGPackDumpSpec),
   customResourceDefinition(PGPackRestoreKind, PGPackRestoreSpec),
+  customResourceDefinition(PGPackTransferKind, PGPackTransferSpec),
 ]

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { TLS_MODES } from '../../postgres/types.ts'
+import { CHANNEL_BINDINGS, TARGET_SESSION_ATTRS, TLS_MODES } from '../../postgres/types.ts'
 import { choice, integer, localRef, object, rules, type Static, secretKeyRef, text } from '../schema.ts'
 
 const tls = object(
@@ -8,6 +8,13 @@ const tls = object(
       choice(
         TLS_MODES,
         "What libpq's sslmode says. Prefer tries TLS and goes on without it; VerifyFull also checks the server's name.",
+        { default: 'Prefer' },
+      ),
+    ),
+    channelBinding: Type.Optional(
+      choice(
+        CHANNEL_BINDINGS,
+        'Whether SCRAM proves that nobody sits between us and the server; Require refuses a server that cannot.',
         { default: 'Prefer' },
       ),
     ),
@@ -34,9 +41,16 @@ export const DatabaseSpec = (description: string) =>
       secretRef: localRef(
         'Secret with the connection: of CloudNativePG (<cluster>-app), Crunchy (<cluster>-pguser-<user>), Zalando, or with the key uri.',
       ),
-      host: Type.Optional(text("Host instead of the Secret's.", 253)),
+      host: Type.Optional(
+        text("Host instead of the Secret's; several parted by commas are tried in their order.", 1024, {
+          pattern: '^[^,\\s]+(,[^,\\s]+)*$',
+        }),
+      ),
       port: Type.Optional(integer("Port instead of the Secret's.", 1, 65535)),
       database: Type.Optional(text("Database instead of the Secret's.", 63)),
+      targetSessionAttrs: Type.Optional(
+        choice(TARGET_SESSION_ATTRS, 'Which of several hosts will do. As libpq has it.', { default: 'Any' }),
+      ),
       tls: Type.Optional(tls),
     },
     { description },

@@ -1,20 +1,11 @@
 import Type from 'typebox'
-import { RESTORE_MODES } from '../../run/config.ts'
-import {
-  choice,
-  exactlyOneOf,
-  immutableExcept,
-  object,
-  objectName,
-  relativePath,
-  rules,
-  type Static,
-  text,
-} from '../schema.ts'
+import { CopyOptions } from '../../postgres/copy-options/schema.ts'
+import { exactlyOneOf, immutableExcept, object, objectName, relativePath, rules, type Static, text } from '../schema.ts'
 import { DatabaseSpec } from './database.ts'
 import type { KindInfo, Resource } from './group.ts'
 import { JobSpec } from './job.ts'
-import { relation } from './relation.ts'
+import { identifier, relation } from './relation.ts'
+import { loading, loadingRules, runMode, suspend } from './run.ts'
 import type { RunStatus } from './status.ts'
 import { storeMembers } from './store.ts'
 
@@ -45,6 +36,14 @@ const source = object(
 const mapping = object({
   from: text("The object's name in the manifest: schema.table, or the query's name.", 127),
   to: relation('The table to load.'),
+  columns: Type.Optional(
+    Type.Array(identifier('Column name, the same in the dump and in the table.'), {
+      description: 'Columns to load; all of the dumped ones when not given.',
+      minItems: 1,
+      maxItems: 1600,
+      'x-kubernetes-list-type': 'atomic',
+    }),
+  ),
 })
 
 const properties = {
@@ -59,20 +58,16 @@ const properties = {
       'x-kubernetes-list-map-keys': ['from'],
     }),
   ),
-  mode: Type.Optional(
-    choice(RESTORE_MODES, 'Append adds the rows; Truncate empties each table first, in the same transaction.', {
-      default: 'Append',
-    }),
-  ),
+  ...loading,
+  copyOptions: Type.Optional(CopyOptions),
+  runMode,
   job: Type.Optional(JobSpec),
-  suspend: Type.Optional(
-    Type.Boolean({ description: 'Stops the run: its transaction is rolled back. False goes on with a new attempt.' }),
-  ),
+  suspend: suspend('Stops the run: its transaction is rolled back. False goes on with a new attempt.'),
 }
 
 export const PGPackRestoreSpec = object(properties, {
   description: 'What to restore, from where, and to where.',
-  ...rules(immutableExcept(properties, ['suspend'])),
+  ...rules(immutableExcept(properties, ['suspend']), ...loadingRules),
 })
 
 export type PGPackRestoreSpec = Static<typeof PGPackRestoreSpec>

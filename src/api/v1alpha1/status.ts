@@ -20,9 +20,13 @@ const Progress = object(
     rows: Type.Optional(count('Rows moved.')),
     bytes: Type.Optional(count('Bytes of the COPY streams, uncompressed.')),
     storedBytes: Type.Optional(count('Bytes in the store, compressed.')),
+    bytesPerSecond: Type.Optional(count('Bytes of the COPY streams a second, lately.')),
+    secondsLeft: Type.Optional(count('Time left at that rate, where the size is known.')),
     percent: Type.Optional(integer('Percent done, where the size is known.', 0, 100)),
     display: Type.Optional(text('Percent done, or the objects done where the size is not known, for kubectl get.', 32)),
-    size: Type.Optional(text('Bytes in the store, for kubectl get.', 32)),
+    size: Type.Optional(text('Bytes in the store, or moved where there is none, for kubectl get.', 32)),
+    rate: Type.Optional(text('Bytes a second, for kubectl get.', 32)),
+    timeLeft: Type.Optional(text('Time left, for kubectl get.', 32)),
   },
   { description: 'What has been moved so far, updated every few seconds.' },
 )
@@ -35,6 +39,7 @@ const Artifact = object(
     rows: Type.Optional(count('Rows in all objects.')),
     bytes: Type.Optional(count('Bytes of the COPY streams, uncompressed.')),
     storedBytes: Type.Optional(count('Bytes in the store.')),
+    rejectedRows: Type.Optional(count('Rows that COPY refused and was told to leave out.')),
   },
   { description: 'What was written, or read, by the run that succeeded.' },
 )
@@ -49,7 +54,7 @@ const Failure = object(
   { description: 'The last attempt that failed, also when a later one succeeded.' },
 )
 
-/** The status of a run: of a dump and of a restore alike. Every field is optional; conditions come first. */
+/** The status of a run: of a dump, a restore and a transfer alike. Every field is optional; conditions come first. */
 export const RunStatus = object(
   {
     conditions: Type.Optional(
@@ -70,6 +75,7 @@ export const RunStatus = object(
     completionTime: Type.Optional(time('When the run succeeded or failed.')),
     progress: Type.Optional(Progress),
     artifact: Type.Optional(Artifact),
+    plan: Type.Optional(text('What a DryRun found: what would go where, and how much.', 16384)),
   },
   { description: 'What the operator observed last.' },
 )

@@ -64,17 +64,18 @@ function statements(state: RunState): Record<'succeeded' | 'reconciling' | 'stal
 function outcome(state: RunState, now: Date): Partial<RunStatus> {
   if (state.phase === 'Failed') return { completionTime: formatTime(now) }
   if (state.phase !== 'Succeeded') return {}
-  const { artifact, totals } = state.result
+  const { artifact, totals, plan } = state.result
   return {
     completionTime: formatTime(now),
     progress: finishedProgress(totals),
+    ...(plan === undefined ? {} : { plan }),
     artifact: {
-      path: artifact.path,
-      manifestSHA256: artifact.manifestSHA256,
+      ...artifact,
       objects: totals.objects,
       rows: toCount(totals.rows),
       bytes: toCount(totals.bytes),
       storedBytes: toCount(totals.storedBytes),
+      ...(totals.rejectedRows === undefined ? {} : { rejectedRows: toCount(totals.rejectedRows) }),
     },
   }
 }

@@ -211,7 +211,7 @@ describe('the process of a job pod', () => {
       'dumps/app/nightly-uid1/pod-1/public.orders.pgpack',
     ])
     bucket.close()
-    const manifestSHA256 = done.outcome === 'Succeeded' ? done.artifact.manifestSHA256 : ''
+    const manifestSHA256 = done.outcome === 'Succeeded' ? (done.artifact?.manifestSHA256 ?? '') : ''
     const restored = await (await startRun(restoreConfig({ manifestSHA256 }), 'pod-7')).ended
     expect(restored.code).toBe(0)
     expect(await result()).toMatchObject({ outcome: 'Succeeded', attempt: 'pod-7', totals: { rows: String(ROWS) } })

@@ -77,14 +77,15 @@ describe('a run configuration that does not fit', () => {
     ['/objects/1', { ...dump, objects: [...dump.objects, { query: { name: 'q', sql: 'select 1' }, table: {} }] }],
     ['/compression/method', { ...dump, compression: { method: 'Gzip' } }],
     ['/compression/level', { ...dump, compression: { method: 'Zstd', level: 23 } }],
+    ['/compression/level', { ...dump, compression: { method: 'Zstd', level: 'auto' } }],
     ['/source/tls/mode', { ...dump, source: { ...database, tls: { mode: 'require' } } }],
     ['/source/port', { ...dump, source: { ...database, port: 65536 } }],
     ['/destination', { ...dump, destination: { type: 'S3', endpoint: 'https://minio:9000' } }],
-    ['/mode', { ...restore, mode: 'Replace' }],
+    ['/mode', { ...restore, mode: 'Merge' }],
     ['/target/port', { ...restore, target: { ...restore.target, port: 0 } }],
     ['/objects/0/to', { ...restore, objects: [{ from: 'public.orders', to: { schema: 'public' } }] }],
     ['/uid', { ...restore, uid: '' }],
-    ['/kind', { ...dump, kind: 'Transfer' }],
+    ['/kind', { ...dump, kind: 'Copy' }],
     ['/version', { ...dump, version: 2 }],
   ])('is refused with the path %s', (path, config) => {
     const error = refusal(config)
@@ -93,13 +94,13 @@ describe('a run configuration that does not fit', () => {
   })
 
   it('is not blamed for what only the other kind of run needs', () => {
-    expect(refusal({ ...restore, mode: 'Replace' }).message).not.toMatch(/compression|connections|destination|\/kind/)
+    expect(refusal({ ...restore, mode: 'Merge' }).message).not.toMatch(/compression|connections|destination|\/kind/)
     expect(refusal({ ...dump, connections: 0 }).message).not.toMatch(/mode|target|destination/)
   })
 
   it.each([
     ['a field that nobody knows', { ...dump, parallelism: 3 }],
-    ["a restore with a dump's fields", { ...restore, connections: 3 }],
+    ["a restore with a dump's fields", { ...restore, destination: dump.destination }],
     ['no kind', { ...dump, kind: undefined }],
   ])('is refused for %s', (_, config) => {
     expect(refusal(config)).toMatchObject({ code: 'CONFIG_INVALID', retryable: false })

@@ -50,6 +50,18 @@ describe('a result as a termination message', () => {
     )
   })
 
+  it('is at most 4096 bytes, whatever the plan of a dry run says, and reads back as the same success', () => {
+    fc.assert(
+      fc.property(anyText(6000), (plan) => {
+        const text = encodeResult({ ...succeeded, plan })
+        expect(Buffer.byteLength(text)).toBeLessThanOrEqual(TERMINATION_MESSAGE_LIMIT)
+        const { plan: kept, ...rest } = decodeResult(text) as { plan: string }
+        expect(rest).toEqual(succeeded)
+        expect(plan.startsWith(kept.replace(/…$/, ''))).toBe(true)
+      }),
+    )
+  })
+
   it('keeps a message that fits as it is', () => {
     fc.assert(
       fc.property(anyText(600), (message) => {
@@ -118,7 +130,7 @@ describe('text that is not a result', () => {
     ['a success without totals', JSON.stringify({ ...succeeded, totals: undefined })],
     ['a success with null totals', JSON.stringify({ ...succeeded, totals: null })],
     ['a success with totals that count nothing', JSON.stringify({ ...succeeded, totals: {} })],
-    ['a success without artifact', JSON.stringify({ ...succeeded, artifact: undefined })],
+    ['a success without totals', JSON.stringify({ ...succeeded, totals: undefined })],
     ['a success with an empty artifact', JSON.stringify({ ...succeeded, artifact: {} })],
     ['a result that was cut', encodeResult(succeeded).slice(0, -1)],
   ])('is refused: %s', (_, text) => {

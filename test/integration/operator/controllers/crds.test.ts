@@ -68,13 +68,13 @@ describe('the CRDs on a real API server', () => {
     [
       'an object that is table and query',
       { objects: [{ table: { name: 't' }, query }] },
-      'exactly one of table, query must be set',
+      'exactly one of table, tables, query must be set',
     ],
-    ['an object that is nothing', { objects: [{}] }, 'exactly one of table, query must be set'],
+    ['an object that is nothing', { objects: [{}] }, 'exactly one of table, tables, query must be set'],
     ['two destinations', { destination: { s3, volume } }, 'exactly one of s3, volume must be set'],
     ['no destination', { destination: {} }, 'exactly one of s3, volume must be set'],
     ['a level for LZ4', { compression: { method: 'LZ4', level: 3 } }, 'compression.level is for Zstd only'],
-    ['a level beyond 22', { compression: { level: 23 } }, 'should be less than or equal to 22'],
+    ['a level beyond 22', { compression: { level: 23 } }, 'compression.level is a number from 1 to 22, or Auto'],
     [
       'VerifyFull without an authority',
       { source: { secretRef: { name: 'db' }, tls: { mode: 'VerifyFull' } } },
@@ -114,7 +114,7 @@ describe('the CRDs on a real API server', () => {
       },
       'Duplicate',
     ],
-    ['an unknown mode', { mode: 'Replace' }, 'Unsupported value'],
+    ['an unknown mode', { mode: 'Merge' }, 'Unsupported value'],
   ])('refuses a restore with %s', async (_, spec, message) => {
     await expect(createRestore(spec)).rejects.toThrow(message)
   })
@@ -137,7 +137,7 @@ describe('the CRDs on a real API server', () => {
       },
     })
     await expect(cluster.client.patch(DUMPS, metadata, { spec: change })).rejects.toThrow(
-      'spec is immutable except for suspend: create a new resource for a new run',
+      'spec is immutable except for suspend, deletionPolicy: create a new resource for a new run',
     )
   })
 
