@@ -47,7 +47,7 @@ export type Flavour = 'given' | 'kind' | 'bare'
 export interface Cluster extends ClusterClient {
   readonly flavour: Flavour
   /** Images that the cluster has or can pull. Use them with `imagePullPolicy: IfNotPresent`. */
-  readonly images: { readonly postgres: string; readonly minio: string }
+  readonly images: { readonly postgres: string; readonly olderPostgres: string; readonly minio: string }
   /** Makes the operator's image of this checkout known to the cluster, built where its inputs have changed; its reference. */
   loadOperatorImage(): Promise<string>
   /** Removes the cluster; a given one is left alone. */

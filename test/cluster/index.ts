@@ -1,6 +1,7 @@
 import { bareKubeconfig, isBareClusterUp, loadOperatorImage, startBareCluster, stopBareCluster } from './bare/bare.ts'
 import { type Cluster, type ClusterClient, createClient, type Flavour } from './client.ts'
 import { provideOperatorImage } from './given.ts'
+import { OLDER_POSTGRES } from './images/archives.ts'
 import { postgresPackage } from './images/installed.ts'
 import { buildOperatorImageWithDocker } from './images/operator.ts'
 import {
@@ -81,11 +82,11 @@ async function kindCluster(): Promise<Cluster> {
 }
 
 async function bareCluster(): Promise<Cluster> {
-  const { kubeconfig, postgresImage: postgres, minioImage: minio } = await startBareCluster()
+  const { kubeconfig, images } = await startBareCluster()
   return {
     ...createClient(kubeconfig, builtTool),
     flavour: 'bare',
-    images: { postgres, minio },
+    images,
     loadOperatorImage,
     down: stopBareCluster,
   }
@@ -98,5 +99,9 @@ async function builtTool<Name extends Parameters<typeof findTool>[0]>(name: Name
 /** Images of the same versions as the binaries that the other tests use, where a cluster can pull. */
 async function publicImages(): Promise<Cluster['images']> {
   const [postgresMajor] = (await postgresPackage()).version.split('.')
-  return { postgres: `postgres:${postgresMajor}`, minio: 'minio/minio:RELEASE.2025-09-07T16-13-09Z' }
+  return {
+    postgres: `postgres:${postgresMajor}`,
+    olderPostgres: `postgres:${OLDER_POSTGRES}`,
+    minio: 'minio/minio:RELEASE.2025-09-07T16-13-09Z',
+  }
 }

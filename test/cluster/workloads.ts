@@ -32,9 +32,14 @@ export interface MinioWorkload {
 }
 
 /** Starts PostgreSQL in a namespace that exists, and waits until it answers. Its data goes with its pod. */
-export async function deployPostgres(cluster: Cluster, namespace: string, name: string): Promise<PostgresWorkload> {
+export async function deployPostgres(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+  image = cluster.images.postgres,
+): Promise<PostgresWorkload> {
   const password = randomBytes(16).toString('hex')
-  const values = { NAME: name, NAMESPACE: namespace, IMAGE: cluster.images.postgres, PASSWORD: password }
+  const values = { NAME: name, NAMESPACE: namespace, IMAGE: image, PASSWORD: password }
   await deploy(cluster, namespace, 'postgres.yaml', values)
   return { name, secretName: `${name}-app`, user: 'app', password, database: 'app' }
 }

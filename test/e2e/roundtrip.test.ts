@@ -132,10 +132,10 @@ describe('a dump and its restore', () => {
     await play.dump('fixed', [table('pg_am')], { suspend: true })
     const change = JSON.stringify({ spec: { objects: [table('pg_class')] } })
     await expect(kubectl('patch', 'pgd/fixed', '--type', 'merge', '--patch', change)).rejects.toThrow(
-      'spec is immutable except for suspend: create a new resource for a new run',
+      'spec is immutable except for suspend, deletionPolicy: create a new resource for a new run',
     )
     const both = { ...table('pg_am'), query: { name: 'one', sql: 'select 1' } }
-    await expect(play.dump('both', [both])).rejects.toThrow('exactly one of table, query must be set')
+    await expect(play.dump('both', [both])).rejects.toThrow('exactly one of table, tables, query must be set')
   })
 
   describe('afterwards', () => checkAtTheEnd(environment))

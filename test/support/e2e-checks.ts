@@ -95,6 +95,7 @@ function spellings(secret: string): string[] {
   ]
 }
 
+const RUN_KINDS = ['PGPackDump', 'PGPackRestore', 'PGPackTransfer'] as const
 const RESOURCES = [
   ...['pods', 'events', 'configmaps', 'services', 'serviceaccounts', 'endpoints'].map((name) => `/api/v1/*/${name}`),
   ...['deployments', 'replicasets'].map((name) => `/apis/apps/v1/*/${name}`),
@@ -106,7 +107,7 @@ const RESOURCES = [
 export async function everythingIn({ api }: Environment, namespace: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   const paths = RESOURCES.map((path) => path.replace('*', `namespaces/${namespace}`))
-  for (const path of [...paths, runsPath(namespace, 'PGPackDump'), runsPath(namespace, 'PGPackRestore')]) {
+  for (const path of [...paths, ...RUN_KINDS.map((kind) => runsPath(namespace, kind))]) {
     found.set(path.slice(path.lastIndexOf('/') + 1), await api.text(path))
   }
   const pods = await api.list<Pod>(`/api/v1/namespaces/${namespace}/pods`)

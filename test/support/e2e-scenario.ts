@@ -2,6 +2,7 @@ import { it } from '@jest/globals'
 import type { PGPackDumpSpec } from '../../src/api/v1alpha1/dump.ts'
 import { API_VERSION } from '../../src/api/v1alpha1/group.ts'
 import type { PGPackRestoreSpec } from '../../src/api/v1alpha1/restore.ts'
+import type { PGPackTransferSpec } from '../../src/api/v1alpha1/transfer.ts'
 import type { Database } from '../cluster/quickstart/databases.ts'
 import { describeError, diagnose } from '../cluster/quickstart/diagnosis.ts'
 import { apply } from '../cluster/quickstart/objects.ts'
@@ -39,7 +40,7 @@ export function scenario(environment: Environment, title: string, play: (scenari
   )
 }
 
-/** What a test does with dumps and restores, in the words of the tests. */
+/** What a test does with runs, in the words of the tests. */
 export class Scenario {
   readonly #environment: Environment
   readonly #runs: RunRef[] = []
@@ -74,6 +75,24 @@ export class Scenario {
       job: { resources: RESOURCES, ...job },
       ...rest,
     } satisfies PGPackRestoreSpec)
+  }
+
+  /** A transfer from the database of one Secret into that of another. */
+  async transfer(
+    name: string,
+    from: string,
+    to: string,
+    objects: PGPackTransferSpec['objects'],
+    more: Partial<PGPackTransferSpec> = {},
+  ): Promise<RunRef> {
+    const { job, ...rest } = more
+    return this.#create('PGPackTransfer', name, {
+      source: { secretRef: { name: from } },
+      target: { secretRef: { name: to } },
+      objects,
+      job: { resources: RESOURCES, ...job },
+      ...rest,
+    } satisfies PGPackTransferSpec)
   }
 
   /** The bucket, as a resource names it. */

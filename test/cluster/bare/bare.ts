@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withLock } from '../cache.ts'
 import { HarnessError } from '../errors.ts'
-import { type ImageArchive, minioImage, pauseImage, postgresImage } from '../images/archives.ts'
+import { type ImageArchive, minioImage, olderPostgresImage, pauseImage, postgresImage } from '../images/archives.ts'
 import { operatorImage } from '../images/operator.ts'
 import { type Access, isApiServerReady, writeKubeconfig } from '../kubeconfig.ts'
 import { ensurePackages } from '../packages.ts'
@@ -35,13 +35,13 @@ import { startRelay } from './relay.ts'
 type Tools = Record<ComponentName | 'kubectl', string>
 
 /** The images that every single-node cluster has. */
-type Images = Readonly<Record<'pause' | 'postgres' | 'minio', ImageArchive>>
+type Images = Readonly<Record<'pause' | 'postgres' | 'olderPostgres' | 'minio', ImageArchive>>
 
 /** A single-node cluster that runs. */
 export interface BareCluster {
   readonly kubeconfig: string
-  readonly postgresImage: string
-  readonly minioImage: string
+  /** References. */
+  readonly images: Readonly<Record<'postgres' | 'olderPostgres' | 'minio', string>>
 }
 
 /**
@@ -58,7 +58,12 @@ export async function startBareCluster(): Promise<BareCluster> {
     ...(['mmdebstrap', 'mount', 'openssl', 'procps', 'runc', 'util-linux'] as const),
   ])
   const tools = await ensureTools([...componentNames, 'helm', 'kubectl'])
-  const images = { pause: await pauseImage(), postgres: await postgresImage(), minio: await minioImage() }
+  const images = {
+    pause: await pauseImage(),
+    postgres: await postgresImage(),
+    olderPostgres: await olderPostgresImage(),
+    minio: await minioImage(),
+  }
   await withLock(layout.state, async () => {
     const running = await findNamespace(layout)
     // Images may have changed since it was started.
@@ -68,8 +73,11 @@ export async function startBareCluster(): Promise<BareCluster> {
   })
   return {
     kubeconfig: layout.kubeconfig,
-    postgresImage: images.postgres.reference,
-    minioImage: images.minio.reference,
+    images: {
+      postgres: images.postgres.reference,
+      olderPostgres: images.olderPostgres.reference,
+      minio: images.minio.reference,
+    },
   }
 }
 

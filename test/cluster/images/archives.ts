@@ -1,10 +1,14 @@
 import { basename, dirname, join } from 'node:path'
+import { postgresOfMajor } from '../../support/postgres-versions.ts'
 import { cached, digest, digestFiles } from '../cache.ts'
 import { step } from '../progress.ts'
 import { ensureTools } from '../tools.ts'
 import { ensureDebianImage } from './base.ts'
 import { archiveImage, type Composition, compose } from './buildah.ts'
 import { postgresPackage } from './installed.ts'
+
+/** What transfers between two majors are tested with: the newest without TID range scans. */
+export const OLDER_POSTGRES = 13
 
 /** An image that a cluster without a registry is handed as a file. */
 export interface ImageArchive {
@@ -33,12 +37,22 @@ export async function minioImage(): Promise<ImageArchive> {
 /** PostgreSQL from the npm package that the tests use; its environment variables are the public image's. */
 export async function postgresImage(): Promise<ImageArchive> {
   const { directory, version } = await postgresPackage()
+  return postgresImageOf(join(directory, 'native'), version)
+}
+
+/** The same of {@link OLDER_POSTGRES}. */
+export async function olderPostgresImage(): Promise<ImageArchive> {
+  const native = dirname(await postgresOfMajor(OLDER_POSTGRES))
+  return postgresImageOf(native, basename(dirname(native)))
+}
+
+async function postgresImageOf(native: string, version: string): Promise<ImageArchive> {
   const entrypoint = join(import.meta.dirname, 'postgres-entrypoint.sh')
   const tag = digest(version, await digestFiles([entrypoint]))
   return archived('postgres', tag, async () => ({
     from: await ensureDebianImage(),
     copy: [
-      { source: join(directory, 'native'), destination: '/usr/local/pgsql' },
+      { source: native, destination: '/usr/local/pgsql' },
       { source: entrypoint, destination: '/usr/local/bin/docker-entrypoint.sh' },
     ],
     // initdb wants a name for the user it runs as.

@@ -46,13 +46,30 @@ export async function ensureDatabases(cluster: Cluster, namespace: string): Prom
     ...{ username: OWNER, password, host, port: '5432', dbname: 'shop', uri: `${uri}/shop` },
   })
   await writeSecret(cluster, namespace, 'copy-database', { uri: `${uri}/copy` })
-  const shop = new ForwardedDatabase('shop', way, password)
-  const copy = new ForwardedDatabase('copy', way, password)
+  const owner = { user: OWNER, password }
+  const shop = new ForwardedDatabase(way, { ...owner, database: 'shop', secretName: 'shop-database' })
+  const copy = new ForwardedDatabase(way, { ...owner, database: 'copy', secretName: 'copy-database' })
   const close = async (): Promise<void> => {
-    await Promise.all([shop.close(), copy.close()])
+    await Promise.all([shop.end(), copy.end()])
     await way.close()
   }
   return { shop, copy, close }
+}
+
+/** The database that a server was deployed with, as its superuser sees it, through a port-forward of its own. */
+export async function openDatabase(
+  cluster: Cluster,
+  namespace: string,
+  server: PostgresWorkload,
+): Promise<Database & { close(): Promise<void> }> {
+  const way = await cluster.portForward(namespace, `svc/${server.name}`, 5432)
+  const database = new ForwardedDatabase(way, server)
+  return Object.assign(database, {
+    close: async () => {
+      await database.end()
+      await way.close()
+    },
+  })
 }
 
 async function ensureServer(cluster: Cluster, namespace: string): Promise<PostgresWorkload> {
@@ -89,11 +106,14 @@ class ForwardedDatabase implements Database {
   /** Why a connection ended between two queries; the next query says so by itself if it matters. */
   lastError: Error | undefined
 
-  constructor(name: string, way: PortForward, password: string) {
-    this.name = name
-    this.secretName = `${name}-database`
+  constructor(
+    way: PortForward,
+    { user, password, database, secretName }: Pick<PostgresWorkload, 'user' | 'password' | 'database' | 'secretName'>,
+  ) {
+    this.name = database
+    this.secretName = secretName
     this.password = password
-    this.#config = { host: '127.0.0.1', port: way.port, user: OWNER, password, database: name }
+    this.#config = { host: '127.0.0.1', port: way.port, user, password, database }
     this.#pool = new pg.Pool({ ...this.#config, max: 8 })
     this.#pool.on('error', this.#keep)
   }
@@ -111,7 +131,7 @@ class ForwardedDatabase implements Database {
     return client
   }
 
-  close(): Promise<void> {
+  end(): Promise<void> {
     return this.#pool.end()
   }
 

@@ -3,12 +3,13 @@ import { type PGPackDump, PGPackDumpKind } from '../../../src/api/v1alpha1/dump.
 import { API_VERSION, type KindInfo } from '../../../src/api/v1alpha1/group.ts'
 import { type PGPackRestore, PGPackRestoreKind } from '../../../src/api/v1alpha1/restore.ts'
 import type { Condition } from '../../../src/api/v1alpha1/status.ts'
+import { type PGPackTransfer, PGPackTransferKind } from '../../../src/api/v1alpha1/transfer.ts'
 import { HarnessError } from '../errors.ts'
 import type { ClusterApi, WatchEvent } from './api.ts'
 
-/** A dump or a restore, as the API server shows it. */
-export type Run = PGPackDump | PGPackRestore
-export type RunKind = 'PGPackDump' | 'PGPackRestore'
+/** A run of any kind, as the API server shows it. */
+export type Run = PGPackDump | PGPackRestore | PGPackTransfer
+export type RunKind = 'PGPackDump' | 'PGPackRestore' | 'PGPackTransfer'
 
 /** Which run: its kind and its name in the watched namespace. */
 export interface RunRef {
@@ -16,7 +17,7 @@ export interface RunRef {
   readonly name: string
 }
 
-const KINDS: readonly KindInfo[] = [PGPackDumpKind, PGPackRestoreKind]
+const KINDS: readonly KindInfo[] = [PGPackDumpKind, PGPackRestoreKind, PGPackTransferKind]
 /** Between two watches, so that an API server that refuses them is not flooded. */
 const REWATCH_MS = 200
 
