@@ -1,6 +1,6 @@
 /**
- * Writes what follows from src/api, src/errors.ts and the operator's reasons: crds/, the chart's CRD templates and
- * docs/reference/. With --check it writes nothing and fails where a file is not what it would write.
+ * Writes what follows from src/api, src/errors.ts, the operator's reasons and the table of COPY's options: crds/, the
+ * chart's CRD templates and docs/reference/. With --check it writes nothing and fails where a file is not what it would write.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

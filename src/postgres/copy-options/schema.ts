@@ -102,9 +102,9 @@ export const CopyOptions = Type.Object(
     fillMissingFields: Type.Optional(
       flag('FILL MISSING FIELDS: columns missing at the end of a line are null. Greenplum, COPY FROM.'),
     ),
-    newline: Type.Optional(choice(NEWLINES, 'NEWLINE: what ends a line. Greenplum, text and CSV.')),
+    newline: Type.Optional(choice(NEWLINES, 'NEWLINE: what ends a line. Greenplum, COPY FROM.')),
     ignoreExternalPartitions: Type.Optional(
-      flag('IGNORE EXTERNAL PARTITIONS: leaves out partitions that are external tables. Greenplum 6, COPY TO.'),
+      flag('IGNORE EXTERNAL PARTITIONS: leaves out partitions that are external tables. Greenplum, COPY TO.'),
     ),
   },
   { additionalProperties: false, description: 'Options of COPY, checked against the server before anything moves.' },
