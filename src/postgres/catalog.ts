@@ -21,6 +21,15 @@ export async function describeTable(connection: PostgresConnection, table: Quali
   return { ...relation, sizeBytes: Number(relation.sizeBytes), columns: columns.map(withIdentity) }
 }
 
+/** A materialized view that was made WITH NO DATA cannot be read before its first REFRESH. */
+export async function isPopulated(connection: PostgresConnection, { oid }: RelationInfo): Promise<boolean> {
+  const [row] = await connection.query<{ populated: boolean }>(
+    'SELECT relispopulated AS populated FROM pg_catalog.pg_class WHERE oid = $1',
+    [oid],
+  )
+  return row?.populated === true
+}
+
 /** SQL has no undefined. */
 function withIdentity(column: ColumnInfo): ColumnInfo {
   return { ...column, identity: column.identity ?? undefined }

@@ -1,18 +1,15 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { PgpackError } from '../errors.ts'
 import { type Logger, silentLogger } from '../log.ts'
 import { type BackendKey, sendCancelRequest } from './cancel.ts'
+import { type OpenOptions, openSession, type Session } from './connection-open.ts'
 import { describeConnection } from './describe.ts'
-import { postgresError, sqlState } from './errors.ts'
-import { DESCRIBE_SERVER, rowTypes, SET_UP_SESSION, type ServerInfo } from './session.ts'
+import { postgresError } from './errors.ts'
+import type { ServerInfo } from './session.ts'
 import type { ConnectionConfig } from './types.ts'
-import { guarded, openPlain, openWire, type Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
-export interface ConnectOptions {
-  /** Bounds the session's whole life: when it fires, whatever runs is cancelled and nothing new is begun. */
-  readonly signal?: AbortSignal
-  /** What pg_stat_activity shows. */
-  readonly applicationName?: string
+export interface ConnectOptions extends OpenOptions {
   readonly log?: Logger
 }
 
@@ -31,114 +28,35 @@ export interface CommandOptions {
 /** By pg's names of the protocol's messages: `copyInResponse`, `noData`. */
 export type MessageListeners = Readonly<Record<string, (message: unknown) => void>>
 
-const CONNECT_TIMEOUT_SECONDS = 15
 /** How long a backend may take to answer a CancelRequest, or to say goodbye, before its socket is destroyed. */
 const GRACE_MS = 5000
 const CANCEL_INTERVAL_MS = 500
 const ACTION_LENGTH = 120
 
 /**
- * Opens a session: TCP, TLS, authentication and pg_dump's settings, within `connectTimeoutSeconds`.
+ * Opens a session: TCP, TLS, authentication and pg_dump's settings, within `connectTimeoutSeconds` at each host.
  * @throws PgpackError POSTGRES_UNREACHABLE, POSTGRES_TLS, POSTGRES_AUTHENTICATION, POSTGRES_NO_DATABASE,
- *   POSTGRES_BUSY, CANCELLED, CONFIG_INVALID
+ *   POSTGRES_BUSY, POSTGRES_PRIVILEGE, CANCELLED, CONFIG_INVALID
  */
 export async function connect(config: ConnectionConfig, options: ConnectOptions = {}): Promise<PostgresConnection> {
-  const seconds = config.connectTimeoutSeconds ?? CONNECT_TIMEOUT_SECONDS
-  const timeout = AbortSignal.timeout(seconds * 1000)
-  const signal = AbortSignal.any([timeout, ...(options.signal === undefined ? [] : [options.signal])])
-  const action = `cannot connect to ${describeConnection(config)}`
-  try {
-    return await openSession(config, options, signal)
-  } catch (error) {
-    const cancelled = options.signal?.aborted === true
-    if (timeout.aborted && !cancelled) {
-      throw new PgpackError('POSTGRES_UNREACHABLE', `${action}: no session within ${seconds} s`, { cause: error })
-    }
-    if (error instanceof PgpackError && !cancelled) {
-      const { code, message, retryable, details } = error
-      throw new PgpackError(code, `${action}: ${message}`, { ...details, retryable, cause: error })
-    }
-    throw postgresError(error, { action, connecting: true, cancelled })
-  }
-}
-
-async function openSession(config: ConnectionConfig, options: ConnectOptions, signal: AbortSignal) {
-  const wire = await openWire(config, signal)
-  try {
-    return await logIn(wire, config, options, signal)
-  } catch (error) {
-    // No pg_hba.conf entry for TLS: libpq's `prefer` then goes without.
-    const refused = config.tls.mode === 'Prefer' && wire.encrypted && sqlState(error) === '28000'
-    if (!refused) throw error
-    return logIn(await openPlain(config, signal), config, options, signal)
-  }
-}
-
-function logIn(wire: Wire, config: ConnectionConfig, options: ConnectOptions, signal: AbortSignal) {
-  return guarded(wire.socket, signal, async () => {
-    const client = clientOver(wire, config, options.applicationName ?? 'pgpack')
-    let key: BackendKey | undefined
-    client.connection.on('backendKeyData', ({ processID, secretKey }: BackendKey) => {
-      key = { processID, secretKey }
-    })
-    // An idle session that breaks has no query to tell; `Wire.failure` and the next query do.
-    client.on('error', (error) => {
-      wire.failure ??= error
-    })
-    await client.connect()
-    await client.query(SET_UP_SESSION)
-    const { rows } = await client.query<ServerInfo>(DESCRIBE_SERVER)
-    const [server] = rows
-    if (server === undefined || key === undefined) {
-      throw new PgpackError('POSTGRES_PROTOCOL', 'the server did not say what it is')
-    }
-    return new PostgresConnection(client, wire, config, { server, key, ...options })
-  })
-}
-
-/** pg's Client over a connection that is already open; of its own accord it would connect and start TLS itself. */
-function clientOver(wire: Wire, config: ConnectionConfig, applicationName: string): pg.Client {
-  const { socket } = wire
-  Object.defineProperty(socket, 'connect', {
-    value: () => {
-      queueMicrotask(() => socket.emit('connect'))
-      return socket
-    },
-  })
-  return new pg.Client({
-    host: config.host,
-    port: config.port,
-    database: config.database,
-    user: config.user,
-    // As a function, for with an absent password pg would look into the environment and ~/.pgpass.
-    password: () => config.password ?? '',
-    ssl: false,
-    sslnegotiation: 'postgres',
-    application_name: applicationName,
-    types: rowTypes,
-    stream: () => socket,
-  })
-}
-
-interface SessionFacts extends ConnectOptions {
-  readonly server: ServerInfo
-  readonly key: BackendKey
+  return new PostgresConnection(await openSession(config, options), options)
 }
 
 /** One session with a PostgreSQL or Greenplum server. One command at a time; a second one waits for the first. */
 export class PostgresConnection implements ServerInfo {
   /** `host:port/database`, for messages. */
   readonly name: string
+  /** Leads to this very server, for sessions that are to share its snapshot; holds the password. */
+  readonly config: ConnectionConfig
   readonly versionNumber: number
   readonly version: string
   readonly flavour: ServerInfo['flavour']
   readonly inRecovery: boolean
+  readonly readOnly: boolean
   readonly encoding: string
-  /** The backend's process id, as pg_stat_activity has it. */
   readonly processId: number
   readonly wire: Wire
   readonly #client: pg.Client
-  readonly #config: ConnectionConfig
   readonly #key: BackendKey
   readonly #signal: AbortSignal | undefined
   readonly #log: Logger
@@ -149,18 +67,18 @@ export class PostgresConnection implements ServerInfo {
   /** Cancels the command that runs. */
   #abort: (() => void) | undefined
 
-  constructor(client: pg.Client, wire: Wire, config: ConnectionConfig, facts: SessionFacts) {
-    const { server, key, signal, log } = facts
+  constructor({ client, wire, key, server, config }: Session, { signal, log }: ConnectOptions) {
     this.name = describeConnection(config)
+    this.config = config
     this.versionNumber = server.versionNumber
     this.version = server.version
     this.flavour = server.flavour
     this.inRecovery = server.inRecovery
+    this.readOnly = server.readOnly
     this.encoding = server.encoding
-    this.processId = key.processID
+    this.processId = server.processId
     this.wire = wire
     this.#client = client
-    this.#config = config
     this.#key = key
     this.#signal = signal
     this.#log = log ?? silentLogger
@@ -266,7 +184,7 @@ export class PostgresConnection implements ServerInfo {
    * @throws PgpackError POSTGRES_UNREACHABLE, POSTGRES_TLS
    */
   async cancel(): Promise<void> {
-    await sendCancelRequest(this.#config, this.#key, this.wire.encrypted, AbortSignal.timeout(GRACE_MS))
+    await sendCancelRequest(this.config, this.#key, this.wire.encrypted, AbortSignal.timeout(GRACE_MS))
   }
 
   /** Cancels what runs and waits until the backend is idle; a backend that does not answer loses its connection. */

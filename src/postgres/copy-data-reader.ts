@@ -1,6 +1,7 @@
 import { PgpackError } from '../errors.ts'
 import { type CopyResponse, HEADER_BYTES, MESSAGE } from './copy-command.ts'
-import { type StripCursor, stripCopyData } from './strip.ts'
+import { type ReceiveBuffer, type ReceiveBuffers, receiveBuffers } from './receive-buffers.ts'
+import type { StripCursor } from './strip.ts'
 import { copyHeaderLength, countTuples, endsWithTrailer, TRAILER_BYTES } from './tuples.ts'
 import type { CopyChunk } from './types.ts'
 import type { ByteTaker } from './wire.ts'
@@ -42,8 +43,8 @@ export class CopyDataReader implements ByteTaker {
   readonly #options: CopyDataOptions
   readonly #minimumRead: number
   readonly #cursor: StripCursor = { read: 0, write: 0, messages: 0, last: 0 }
-  #bytes: Buffer
-  #view: DataView
+  readonly #buffers: ReceiveBuffers
+  #buffer: ReceiveBuffer
   #end = 0
   #binary = false
   /** Length of the PGCOPY header, while it stands at the start of the chunk in the making. */
@@ -53,12 +54,16 @@ export class CopyDataReader implements ByteTaker {
   #begun = false
   #over = false
 
-  constructor(handler: CopyDataHandler, options: CopyDataOptions) {
+  constructor(handler: CopyDataHandler, options: CopyDataOptions, buffers = receiveBuffers) {
     this.#handler = handler
     this.#options = options
+    this.#buffers = buffers
     this.#minimumRead = Math.min(MIN_READ_BYTES, options.chunkSize)
-    this.#bytes = Buffer.allocUnsafeSlow(options.chunkSize + this.#minimumRead)
-    this.#view = viewOf(this.#bytes)
+    this.#buffer = buffers.take(options.chunkSize + this.#minimumRead)
+  }
+
+  get #bytes(): Buffer {
+    return this.#buffer.bytes
   }
 
   target(): Buffer {
@@ -81,7 +86,7 @@ export class CopyDataReader implements ByteTaker {
     const cursor = this.#cursor
     for (;;) {
       if (!this.#begun) this.#meetFirst()
-      stripCopyData(this.#bytes, this.#view, cursor, this.#end)
+      this.#buffer.strip(cursor, this.#end)
       if (this.#end - cursor.read < HEADER_BYTES) return
       const type = this.#bytes[cursor.read] ?? 0
       const next = cursor.read + this.#messageLength()
@@ -101,7 +106,7 @@ export class CopyDataReader implements ByteTaker {
   /** Bytes of the message at the cursor, its header included. */
   #messageLength(): number {
     const { read } = this.#cursor
-    const length = this.#view.getInt32(read + 1)
+    const length = this.#buffer.view.getInt32(read + 1)
     if (length < 4) {
       throw new PgpackError('POSTGRES_PROTOCOL', 'the COPY stream holds a message with an impossible length', {
         expected: 'at least 4',
@@ -142,31 +147,34 @@ export class CopyDataReader implements ByteTaker {
 
   #finish(): void {
     this.#over = true
-    this.#emit()
-    this.#handler.done(this.#bytes.subarray(this.#cursor.read, this.#end))
+    const rest = Buffer.from(this.#bytes.subarray(this.#cursor.read, this.#end))
+    this.#emit(this.#buffer)
+    this.#handler.done(rest)
   }
 
-  /** The buffer is full: its rows go to the consumer, the unfinished message into a buffer that holds all of it. */
+  /** The buffer is full: the unfinished message goes into a buffer that holds all of it, the rows to the consumer. */
   #turn(): void {
-    const cursor = this.#cursor
-    this.#emit()
-    const partial = this.#bytes.subarray(cursor.read, this.#end)
+    const full = this.#buffer
+    const partial = full.bytes.subarray(this.#cursor.read, this.#end)
     const needed = partial.length < HEADER_BYTES ? HEADER_BYTES : this.#messageLength()
-    const bytes = Buffer.allocUnsafeSlow(Math.max(this.#options.chunkSize, needed) + this.#minimumRead)
-    this.#end = partial.copy(bytes)
-    this.#bytes = bytes
-    this.#view = viewOf(bytes)
-    Object.assign(cursor, { read: 0, write: 0, messages: 0, last: 0 })
+    this.#buffer = this.#buffers.take(Math.max(this.#options.chunkSize, needed) + this.#minimumRead)
+    this.#end = partial.copy(this.#buffer.bytes)
+    this.#emit(full)
+    Object.assign(this.#cursor, { read: 0, write: 0, messages: 0, last: 0 })
   }
 
-  #emit(): void {
+  /** The buffer is the consumer's from here on. */
+  #emit({ bytes, release }: ReceiveBuffer): void {
     const { write } = this.#cursor
-    if (write === 0) return
-    const data = this.#bytes.subarray(0, write)
+    if (write === 0) {
+      release()
+      return
+    }
+    const data = bytes.subarray(0, write)
     const rows = this.#rowsIn(data)
     this.#header = undefined
     this.#rowlessFirst = false
-    this.#handler.chunk({ data, rows })
+    this.#handler.chunk({ data, rows, release })
   }
 
   #rowsIn(data: Buffer): number {
@@ -176,8 +184,4 @@ export class CopyDataReader implements ByteTaker {
     const trailer = last === TRAILER_BYTES && endsWithTrailer(data)
     return messages - (this.#rowlessFirst ? 1 : 0) - (trailer ? 1 : 0)
   }
-}
-
-function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

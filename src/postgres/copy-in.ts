@@ -70,10 +70,11 @@ class CopyInStream implements CopyIn {
     this.#wake = undefined
   }
 
-  async write(data: Buffer): Promise<void> {
+  async write(data: Buffer, release?: () => void): Promise<void> {
     await this.#throwIfOver()
     for (let offset = 0; offset < data.length; offset += MAX_MESSAGE_BYTES) {
-      this.#send(data.subarray(offset, offset + MAX_MESSAGE_BYTES))
+      const end = offset + MAX_MESSAGE_BYTES
+      this.#send(data.subarray(offset, end), end < data.length ? undefined : release)
       await this.#room()
       await this.#throwIfOver()
     }
@@ -85,7 +86,7 @@ class CopyInStream implements CopyIn {
     throw 'error' in outcome ? outcome.error : new PgpackError('INTERNAL', 'the COPY has been ended already')
   }
 
-  #send(payload: Buffer): void {
+  #send(payload: Buffer, release: (() => void) | undefined): void {
     const { socket } = this.#connection.wire
     const header = Buffer.allocUnsafe(HEADER_BYTES)
     header[0] = MESSAGE.CopyData
@@ -93,7 +94,10 @@ class CopyInStream implements CopyIn {
     this.#sentInTurn += payload.length
     socket.cork()
     socket.write(header)
-    socket.write(payload, () => this.#wakeUp())
+    socket.write(payload, () => {
+      release?.()
+      this.#wakeUp()
+    })
     socket.uncork()
   }
 

@@ -14,12 +14,13 @@ export interface CopyOutOptions extends CopyOptions {
 
 const MEBIBYTE = 1024 * 1024
 const DEFAULT_MAX_ROW_BYTES = 1024 * MEBIBYTE
-/** Chunks that may wait for the consumer before reading stops. */
+/** Chunks, and bytes of them, that may wait for the consumer before reading stops. */
 const MAX_READY = 2
+const MAX_READY_BYTES = 4 * MEBIBYTE
 
 /**
  * Starts COPY … TO STDOUT; resolves when the server has agreed. Memory: at most two chunks waiting, one being filled
- * and the one that the consumer holds; a chunk's memory belongs to the consumer once it has it.
+ * and the one that the consumer holds; a chunk's memory belongs to the consumer until it calls `release`.
  * @throws PgpackError as the server refuses; while iterating also ROW_TOO_LARGE, POSTGRES_PROTOCOL, CANCELLED
  */
 export async function copyOut(
@@ -81,7 +82,10 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
   }
 
   chunk(chunk: CopyChunk): void {
-    if (this.#discarding) return
+    if (this.#discarding) {
+      chunk.release()
+      return
+    }
     this.#ready.push(chunk)
     this.#wakeUp()
   }
@@ -100,7 +104,9 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
   }
 
   wantsMore(): boolean {
-    return this.#discarding || this.#ready.length < MAX_READY
+    if (this.#discarding) return true
+    const bytes = this.#ready.reduce((sum, { data }) => sum + data.length, 0)
+    return this.#ready.length < MAX_READY && bytes < MAX_READY_BYTES
   }
 
   #settle(outcome: Outcome): void {
@@ -150,7 +156,7 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
   /** Reads on for nobody: a backend that waits for us to read does not notice that it is to stop. */
   #discard(): void {
     this.#discarding = true
-    this.#ready.length = 0
+    for (const { release } of this.#ready.splice(0)) release()
     this.#connection.wire.resume()
   }
 }

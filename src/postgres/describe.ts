@@ -1,7 +1,8 @@
+import { describeHost, hostsOf } from './hosts.ts'
 import type { ConnectionConfig } from './types.ts'
 
-/** `host:port/database`, which may be shown anywhere: neither user nor password. */
-export function describeConnection({ host, port, database }: ConnectionConfig): string {
-  const shown = host.includes(':') ? `[${host}]` : host
-  return `${shown}:${port}/${database}`
+/** `host:port/database`, which may be shown anywhere: neither user nor password. Several hosts are parted by commas. */
+export function describeConnection(config: ConnectionConfig): string {
+  const hosts = hostsOf(config).map(({ host, port }) => describeHost({ host, port }))
+  return `${hosts.join(',')}/${config.database}`
 }

@@ -78,6 +78,8 @@ function verdict(error: unknown, state: string | undefined, context: PostgresErr
   }
   // pg's SCRAM refusals (no password given, a server that cannot prove that it knows it) carry no code.
   if (/^SASL: /.test(errorMessage(error))) return { code: 'POSTGRES_AUTHENTICATION' }
+  // With TLS 1.3 the server's opinion of our certificate comes after the handshake.
+  if (/^ERR_(SSL|TLS)_/.test(errorCode(error) ?? '')) return { code: 'POSTGRES_TLS' }
   if (context.connecting) return { code: 'POSTGRES_UNREACHABLE' }
   if (errorCode(error) !== undefined || isDisconnect(error)) return { code: 'POSTGRES_CONNECTION_LOST' }
   return { code: 'INTERNAL' }

@@ -1,13 +1,16 @@
 import { PgpackError } from '../errors.ts'
 import { parseDsn } from './dsn.ts'
-import type { ConnectionConfig, TLSConfig } from './types.ts'
+import { atHosts, hostsOf, parseHosts } from './hosts.ts'
+import type { ConnectionConfig, HostPort, TargetSessionAttrs, TLSConfig } from './types.ts'
 
 /** What the resource says beside the Secret; it goes before what the Secret says. */
 export interface ConnectionOverrides {
+  /** One host, or several parted by commas, each with a port of its own where it has another. */
   readonly host?: string | undefined
   readonly port?: number | undefined
   readonly database?: string | undefined
-  readonly tls: TLSConfig
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined
+  readonly tls?: Partial<TLSConfig>
 }
 
 /**
@@ -24,30 +27,56 @@ const KEYS = {
 
 type Part = keyof typeof KEYS
 
-const DEFAULT_PORT = 5432
+/** CloudNativePG's `fqdn-uri` says the same as its `uri`. The uri of a pool (`pgbouncer-uri`) is never taken unasked. */
+const URIS = ['uri', 'fqdn-uri']
 
 /**
- * A connection out of a Secret's files (name to content). Parts given one by one go before those of its `uri`; a client
- * certificate can stand in for a password.
+ * A connection out of a Secret's files (name to content). Parts given one by one go before those of its `uri`, whose
+ * parameters count where nothing else is said; a client certificate can stand in for a password.
  * @throws PgpackError CONFIG_INVALID with the names of the keys that are missing; never with a value
  */
 export function connectionFromSecret(
   files: Readonly<Record<string, string>>,
   overrides: ConnectionOverrides,
 ): ConnectionConfig {
-  const uri = firstOf(files, ['uri'])
-  const base: Partial<ConnectionConfig> = uri === undefined ? {} : parseDsn(uri)
+  const uri = firstOf(files, URIS)
+  const base = uri === undefined ? undefined : parseDsn(uri)
   const part = (name: Part) => firstOf(files, KEYS[name])
-  const host = overrides.host ?? part('host') ?? base.host
-  const user = part('user') ?? base.user
-  const password = part('password') ?? base.password
-  const database = overrides.database ?? part('database') ?? base.database
-  const proven = password !== undefined || overrides.tls.cert !== undefined
-  if (host === undefined || user === undefined || database === undefined || !proven) {
-    throw incomplete(files, { host, user, password: proven || undefined, database })
+  const host = overrides.host ?? part('host')
+  const user = part('user') ?? base?.user
+  const password = part('password') ?? base?.password
+  const database = overrides.database ?? part('database') ?? base?.database
+  const tls: TLSConfig = { mode: 'Prefer', ...base?.tls, ...overrides.tls }
+  const proven = password !== undefined || tls.cert !== undefined
+  const given = host ?? base?.host
+  if (given === undefined || user === undefined || database === undefined || !proven) {
+    throw incomplete(files, { host: given, user, password: proven || undefined, database })
   }
-  const port = overrides.port ?? portOf(part('port')) ?? base.port ?? DEFAULT_PORT
-  return { host, port, database, user, ...(password === undefined ? {} : { password }), tls: overrides.tls }
+  const targetSessionAttrs = overrides.targetSessionAttrs ?? base?.targetSessionAttrs
+  const connectTimeoutSeconds = base?.connectTimeoutSeconds
+  return {
+    ...atHosts(placesOf(host, overrides.port?.toString() ?? portOf(part('port')), base)),
+    database,
+    user,
+    ...(password === undefined ? {} : { password }),
+    ...(targetSessionAttrs === undefined ? {} : { targetSessionAttrs }),
+    ...(connectTimeoutSeconds === undefined ? {} : { connectTimeoutSeconds }),
+    tls,
+  }
+}
+
+/** A port that is given alone replaces that of every host of the uri. */
+function placesOf(
+  host: string | undefined,
+  port: string | undefined,
+  base: ConnectionConfig | undefined,
+): readonly HostPort[] {
+  if (base === undefined) return parseHosts(host ?? '', port)
+  if (host !== undefined) return parseHosts(host, port ?? String(base.port))
+  const places = hostsOf(base)
+  if (port === undefined) return places
+  const ports = parseHosts(places.map(() => 'any').join(','), port)
+  return places.map((place, index) => ({ ...place, port: ports[index]?.port ?? place.port }))
 }
 
 /** Files made with `echo` end in a line break that nobody meant. */
@@ -56,10 +85,10 @@ function firstOf(files: Readonly<Record<string, string>>, keys: readonly string[
   return values.find((value) => value !== undefined && value !== '')
 }
 
-function portOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const port = Number(text)
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port
+/** One port or, like the hosts, several; checked here so that no message shows what a Secret holds. */
+function portOf(text: string | undefined): string | undefined {
+  const ports = text?.split(',').map(Number) ?? []
+  if (ports.every((port) => Number.isInteger(port) && port >= 1 && port <= 65_535)) return text
   throw new PgpackError('CONFIG_INVALID', "the Secret's key port is not a port number: expected 1 to 65535")
 }
 

@@ -12,7 +12,20 @@ export async function exportSnapshot(connection: PostgresConnection): Promise<st
   return row.snapshot
 }
 
-/** Takes over an exported snapshot: the first statement of a REPEATABLE READ transaction that has just begun. */
+/** Of another server, of another database, or of a transaction that is over; from PostgreSQL 17 on the first is 42704. */
+const UNKNOWN_SNAPSHOT = new Set(['22023', '42704', '0A000', '55000'])
+
+/**
+ * Takes over an exported snapshot: the first statement of a REPEATABLE READ transaction that has just begun.
+ * @throws PgpackError POSTGRES_STATEMENT where the server does not know the snapshot
+ */
 export async function importSnapshot(connection: PostgresConnection, snapshot: string): Promise<void> {
-  await connection.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+  try {
+    await connection.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+  } catch (cause) {
+    if (!(cause instanceof PgpackError) || !UNKNOWN_SNAPSHOT.has(cause.details.status ?? '')) throw cause
+    const remedy = 'a Service or load balancer may lead each elsewhere: name one server, or use one connection'
+    const message = `${cause.message}; the sessions that share a snapshot must reach one and the same server: ${remedy}`
+    throw new PgpackError('POSTGRES_STATEMENT', message, { ...cause.details, cause })
+  }
 }

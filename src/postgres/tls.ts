@@ -1,7 +1,14 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTLS, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTLS,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import { errorCode, errorMessage, PgpackError } from '../errors.ts'
-import type { ConnectionConfig } from './types.ts'
+import type { ConnectionConfig, TLSConfig } from './types.ts'
 
 /** SSLRequest: its length and the code 1234.5679 in place of a protocol version (protocol chapter, "SSLRequest"). */
 const SSL_REQUEST = Buffer.of(0, 0, 0, 8, 4, 210, 22, 47)
@@ -15,7 +22,8 @@ export function wantsTLS(config: ConnectionConfig): boolean {
 
 /**
  * Asks for TLS on a fresh connection, before anything else is sent, and makes the handshake.
- * @throws PgpackError POSTGRES_TLS where the server has none or the certificates do not hold; socket errors as they are.
+ * @throws PgpackError POSTGRES_TLS where the server has none or the certificates do not hold; CONFIG_INVALID for
+ *   certificates and keys of ours that cannot be used; socket errors as they are.
  */
 export async function startTLS(socket: Socket, config: ConnectionConfig): Promise<TLSSocket> {
   const options = tlsOptions(config)
@@ -76,7 +84,7 @@ function handshakeError(error: Error): PgpackError {
 
 /** libpq's reading of sslmode: Require checks the certificate when a CA is given, and then as VerifyCA does. */
 function tlsOptions({ host, tls }: ConnectionConfig): ConnectionOptions {
-  const { mode, ca, cert, key } = tls
+  const { mode, ca } = tls
   if (mode === 'VerifyCA' && ca === undefined) {
     // With the public authorities anybody's certificate would do.
     throw new PgpackError('CONFIG_INVALID', 'TLS mode VerifyCA needs a CA certificate; VerifyFull can do without')
@@ -88,8 +96,33 @@ function tlsOptions({ host, tls }: ConnectionConfig): ConnectionOptions {
     ...(isIP(host) === 0 ? { servername: host } : {}),
     rejectUnauthorized: verified,
     ...(mode === 'VerifyFull' ? {} : { checkServerIdentity: () => undefined }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    secureContext: secureContext(tls),
+  }
+}
+
+function secureContext({ ca, cert, key }: TLSConfig): SecureContext {
+  if (key !== undefined && /ENCRYPTED/.test(key)) {
+    const remedy = 'give it without one (openssl pkey -in tls.key -out plain.key)'
+    throw new PgpackError(
+      'CONFIG_INVALID',
+      `the client key is encrypted, and nobody can type its passphrase: ${remedy}`,
+    )
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    const missing = cert === undefined ? 'key is given without its certificate' : 'certificate is given without its key'
+    throw new PgpackError('CONFIG_INVALID', `the client ${missing}`)
+  }
+  if (ca !== undefined) usable('the CA certificate', () => new X509Certificate(ca))
+  if (cert !== undefined) usable('the client certificate', () => new X509Certificate(cert))
+  if (key !== undefined) usable('the client key', () => createPrivateKey(key))
+  return usable('the client certificate with this key', () => createSecureContext({ ca, cert, key }))
+}
+
+/** OpenSSL's errors about a PEM text name neither the file nor what was expected. */
+function usable<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw new PgpackError('CONFIG_INVALID', `${what} cannot be used, expected PEM: ${errorMessage(cause)}`, { cause })
   }
 }

@@ -63,13 +63,14 @@ export async function* tuplesOnly(copy: CopyOut): AsyncGenerator<CopyChunk, void
   let started = false
   for await (const chunk of copy) {
     if (held !== undefined && held.data.length > 0) yield held
+    else held?.release()
     const skipped = started ? 0 : copyHeaderLength(chunk.data)
-    held = { data: chunk.data.subarray(skipped), rows: chunk.rows }
+    held = { ...chunk, data: chunk.data.subarray(skipped) }
     started = true
   }
   if (held === undefined || !endsWithTrailer(held.data)) {
     throw new PgpackError('POSTGRES_PROTOCOL', 'the COPY ended without the trailer of the binary format')
   }
   const data = held.data.subarray(0, -TRAILER_BYTES)
-  if (data.length > 0) yield { data, rows: held.rows }
+  if (data.length > 0) yield { ...held, data }
 }

@@ -12,21 +12,33 @@ export type TargetSessionAttrs = (typeof TARGET_SESSION_ATTRS)[number]
 
 export interface TLSConfig {
   readonly mode: TLSMode
+  /** Prefer when not given. */
+  readonly channelBinding?: ChannelBinding
   /** PEM. */
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
 }
 
-/** Where a server is and who asks. Never logged as a whole: `describeConnection` gives what may be shown. */
-export interface ConnectionConfig {
+export interface HostPort {
+  /** A name, an address, or the folder of a Unix socket. */
   readonly host: string
   readonly port: number
+  /** libpq's hostaddr: where `host` is, without asking DNS. */
+  readonly hostAddress?: string
+}
+
+/** Where a server is and who asks. Never logged as a whole: `describeConnection` gives what may be shown. */
+export interface ConnectionConfig extends HostPort {
+  /** Where to try, in this order, instead of `host` and `port`, which repeat the first. */
+  readonly hosts?: readonly HostPort[]
+  /** Which of them will do; Any when not given. */
+  readonly targetSessionAttrs?: TargetSessionAttrs
   readonly database: string
   readonly user: string
   readonly password?: string
   readonly tls: TLSConfig
-  /** Seconds for TCP, TLS and authentication together; 15 when not given. */
+  /** Seconds for TCP, TLS and authentication together, at each host anew; 15 when not given. */
   readonly connectTimeoutSeconds?: number
 }
 
@@ -72,8 +84,11 @@ export interface CopyOut extends AsyncIterable<CopyChunk> {
 export interface CopyIn {
   readonly format: 0 | 1
   readonly columnFormats: readonly (0 | 1)[]
-  /** Sends bytes, which belong to the stream from now on; resolves when more are welcome. Rejects with the server's own error. */
-  write(data: Buffer): Promise<void>
+  /**
+   * Sends bytes, which belong to the stream until it calls `release`; resolves when more are welcome. Rejects with the
+   * server's own error; what was not sent then is not released.
+   */
+  write(data: Buffer, release?: () => void): Promise<void>
   /** CopyDone; resolves with the row count after CommandComplete and ReadyForQuery. */
   end(): Promise<bigint>
   /** CopyFail: the server rolls the COPY back with `reason` in its error. Resolves when the session is usable again. */

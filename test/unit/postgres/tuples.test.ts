@@ -19,7 +19,7 @@ function copyOf(...parts: Buffer[]): CopyOut {
     columnFormats: [1],
     rowCount: 0n,
     async *[Symbol.asyncIterator]() {
-      for (const data of parts) yield { data, rows: 1 }
+      for (const data of parts) yield { data, rows: 1, release: () => undefined }
     },
   }
 }
