@@ -1,9 +1,9 @@
-import { uncompressSync } from 'lz4-napi'
 import type { ByteReader } from './byte-reader.ts'
 import { frameCorrupt, frameUnreadable } from './faults.ts'
 import type { DecompressSettings } from './limits.ts'
 import { lz4BlockLength } from './lz4-block.ts'
 import { checkContent, type LZ4Block, type LZ4FrameHeader, readLZ4Block, readLZ4Header } from './lz4-frame.ts'
+import { lz4 } from './lz4-package.ts'
 import { XXH32 } from './xxh32.ts'
 
 /** How far back a block can refer (LZ4 block format). */
@@ -49,7 +49,7 @@ function decode(block: LZ4Block, blockMax: number, history: Buffer): Buffer {
   prefixed.writeUInt32LE(length)
   block.stored.copy(prefixed, 4)
   try {
-    return uncompressSync(prefixed, history.length === 0 ? undefined : history)
+    return lz4().uncompressSync(prefixed, history.length === 0 ? undefined : history)
   } catch (error) {
     throw frameUnreadable('LZ4', block.offset, error)
   }

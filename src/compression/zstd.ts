@@ -2,10 +2,10 @@ import { pipeline, type Readable } from 'node:stream'
 import { constants, createZstdDecompress } from 'node:zlib'
 import { PgpackError } from '../errors.ts'
 import type { ByteReader } from './byte-reader.ts'
-import { zstd } from './codecs.ts'
 import { frameUnreadable } from './faults.ts'
 import type { DecompressSettings } from './limits.ts'
 import { OrderedQueue } from './ordered-queue.ts'
+import { decompressFrame } from './zstd-contexts.ts'
 import { ZstdFrameWalker } from './zstd-frame.ts'
 
 /** Streamed frames go to the decoder in pieces of at least this many bytes, whatever the size of their blocks. */
@@ -17,7 +17,7 @@ const OUTPUT_BYTES = 256 * 1024
  * above the limits is streamed, so that a giant frame (the Python writer's only one) needs a window and no more.
  */
 export async function* decompressZstd(reader: ByteReader, settings: DecompressSettings): AsyncGenerator<Buffer> {
-  const frames = new OrderedQueue<Buffer>()
+  const frames = new OrderedQueue<Buffer[]>()
   try {
     while (!(await reader.atEnd())) {
       reader.capture()
@@ -25,14 +25,14 @@ export async function* decompressZstd(reader: ByteReader, settings: DecompressSe
       if (frame === undefined) continue
       if (await endsWithin(frame, reader, settings)) {
         frames.add(decompressWhole(reader.flush(), frame))
-        yield* frames.takeDownTo(settings.inFlight - 1)
+        yield* flat(frames.takeDownTo(settings.inFlight - 1))
       } else {
-        yield* frames.takeDownTo(0)
+        yield* flat(frames.takeDownTo(0))
         yield* decompressStreaming(frame, reader, settings)
       }
       settings.onFrame({ offset: frame.offset, storedBytes: reader.position - frame.offset })
     }
-    yield* frames.takeDownTo(0)
+    yield* flat(frames.takeDownTo(0))
   } finally {
     await frames.idle()
   }
@@ -46,9 +46,13 @@ async function endsWithin(frame: ZstdFrameWalker, reader: ByteReader, limits: De
   return fits()
 }
 
-async function decompressWhole(bytes: Buffer, frame: ZstdFrameWalker): Promise<Buffer> {
+async function* flat(frames: AsyncIterable<Buffer[]>): AsyncGenerator<Buffer> {
+  for await (const pieces of frames) yield* pieces
+}
+
+async function decompressWhole(bytes: Buffer, frame: ZstdFrameWalker): Promise<Buffer[]> {
   try {
-    return await zstd.decompress(bytes, frame.rawBound)
+    return await decompressFrame(bytes)
   } catch (error) {
     throw frameUnreadable('zstd', frame.offset, error)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { checkCompression, compress } from '../compression/compress.ts'
-import type { CompressionOptions } from '../compression/method.ts'
+import { Compressor } from '../compression/compress.ts'
+import type { CompressionOptions, WritableMethod } from '../compression/method.ts'
 import { PgpackError, toPgpackError } from '../errors.ts'
 import type { Layout, MetadataSpelling, PGPackColumn } from './columns.ts'
 import { type FrameIndex, FrameIndexBuilder } from './frame-index.ts'
@@ -13,7 +13,7 @@ import { PGCOPY_HEADER, PGCOPY_TRAILER } from './pgcopy.ts'
  * start, which `complete(head)` fills.
  */
 export interface PGPackSink {
-  /** Takes the next bytes; resolves when more are welcome. The chunk belongs to the sink from here on. */
+  /** Takes the next bytes; resolves when more are welcome, and the sink does not look at the chunk any more. */
   write(chunk: Buffer): Promise<void>
   complete(head?: Buffer): Promise<unknown>
   abort(): Promise<void>
@@ -49,7 +49,22 @@ export interface PGPackSummary {
 interface Chunk {
   readonly parts: readonly Buffer[]
   readonly rows: number
+  /** Called when the parts are not looked at any more. */
+  readonly release: (() => void) | undefined
 }
+
+/** What is to be written when all before it is. */
+interface Piece {
+  readonly bytes: Promise<Buffer>
+  /** Bytes of memory that it takes until then, about. */
+  readonly size: number
+  readonly account?: (stored: Buffer) => void
+  /** Called when the bytes are with the sink. */
+  readonly release?: (() => void) | undefined
+}
+
+/** What may wait to be compressed and written, but for one chunk: rows can be hundreds of megabytes long. */
+const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
 
 /**
  * The reference cannot load a file whose first frame ends at byte 19, 20 or 21 of the raw body: it asks for the header
@@ -64,7 +79,8 @@ const MIN_FIRST_FRAME_BYTES = 22
  */
 export class PGPackWriter {
   readonly #sink: PGPackSink
-  readonly #compression: CompressionOptions
+  readonly #method: WritableMethod
+  readonly #compressor: Compressor
   readonly #layout: Layout
   readonly #inFlight: number
   readonly #metadata: Buffer
@@ -72,8 +88,9 @@ export class PGPackWriter {
   readonly #index = new FrameIndexBuilder()
   /** One for each frame that is not yet with the sink, oldest first. They never reject: `#error` tells. */
   readonly #unwritten: Promise<void>[] = []
+  #unwrittenBytes = 0
   #tail: Promise<void> = Promise.resolve()
-  #held: Chunk = { parts: [PGCOPY_HEADER], rows: 0 }
+  #held: Chunk = { parts: [PGCOPY_HEADER], rows: 0, release: undefined }
   #rows = 0
   #rawBytes = 0
   #storedBytes = 0
@@ -82,13 +99,13 @@ export class PGPackWriter {
 
   /** @throws CONFIG_INVALID for a level that the method does not have */
   constructor(sink: PGPackSink, options: PGPackWriterOptions) {
-    checkCompression(options.compression)
     this.#sink = sink
-    this.#compression = options.compression
     this.#layout = options.layout ?? 'header'
     this.#inFlight = options.inFlight ?? 4
+    this.#method = options.compression.method
+    this.#compressor = new Compressor(options.compression, this.#inFlight)
     this.#metadata = encodeMetadata(options.columns, options.spelling ?? 'released')
-    if (this.#layout === 'stream') this.#enqueue(Promise.resolve(this.#head()))
+    if (this.#layout === 'stream') this.#enqueue({ bytes: Promise.resolve(this.#head()), size: 0 })
   }
 
   /** Bytes before the body: what the sink of a header layout must leave room for. */
@@ -108,26 +125,34 @@ export class PGPackWriter {
 
   /**
    * Takes `rowCount` whole tuples of binary COPY, without PGCOPY header and trailer; resolves when more are welcome.
-   * The buffer belongs to the writer from here on.
+   * The buffer belongs to the writer until it calls `release`.
    * @throws PgpackError of the sink, or INTERNAL; every later call throws the same
    */
-  async writeRows(rows: Buffer, rowCount: number): Promise<void> {
-    while (this.#unwritten.length >= this.#inFlight) await this.#unwritten[0]
+  async writeRows(rows: Buffer, rowCount: number, release?: () => void): Promise<void> {
+    while (!this.#hasRoom()) await this.#unwritten[0]
     this.#checkOpen()
     if (lengthOf(this.#held) >= MIN_FIRST_FRAME_BYTES) {
       this.#emit(this.#held)
-      this.#held = { parts: [rows], rows: rowCount }
-    } else {
-      this.#held = { parts: [...this.#held.parts, rows], rows: this.#held.rows + rowCount }
+      this.#held = { parts: [rows], rows: rowCount, release }
+      return
     }
+    const joined = Buffer.concat([...this.#held.parts, rows])
+    this.#held = { parts: [joined], rows: this.#held.rows + rowCount, release: undefined }
+    release?.()
+  }
+
+  /** Whether the chunk that is held back may join what is being compressed. */
+  #hasRoom(): boolean {
+    const count = this.#unwritten.length
+    return count === 0 || (count < this.#inFlight && this.#unwrittenBytes + lengthOf(this.#held) <= MAX_UNWRITTEN_BYTES)
   }
 
   /** Writes what is left, completes the sink, and says what was written. */
   async finish(): Promise<PGPackSummary> {
     this.#checkOpen()
     this.#finished = true
-    this.#emit({ parts: [...this.#held.parts, PGCOPY_TRAILER], rows: this.#held.rows })
-    this.#held = { parts: [], rows: 0 }
+    this.#emit({ ...this.#held, parts: [...this.#held.parts, PGCOPY_TRAILER] })
+    this.#held = { parts: [], rows: 0, release: undefined }
     await this.#tail
     this.#checkError()
     return await this.#complete()
@@ -161,7 +186,7 @@ export class PGPackWriter {
 
   #head(): Buffer {
     const lengths = this.#layout === 'header' ? this.#lengths() : undefined
-    return encodeHeader(this.#metadata, this.#compression.method, lengths)
+    return encodeHeader(this.#metadata, this.#method, lengths)
   }
 
   #lengths(): { stored: bigint; raw: bigint } {
@@ -169,28 +194,34 @@ export class PGPackWriter {
   }
 
   /** Starts a frame's compression now, and its writing after that of all before it. */
-  #emit(chunk: Chunk): void {
-    const raw = chunk.parts.length === 1 && chunk.parts[0] !== undefined ? chunk.parts[0] : Buffer.concat(chunk.parts)
+  #emit({ parts, rows, release }: Chunk): void {
+    const raw = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
     const before = { rows: this.#rows, rawBytes: this.#rawBytes }
-    this.#rows += chunk.rows
+    this.#rows += rows
     this.#rawBytes += raw.length
-    this.#enqueue(compress(raw, this.#compression), (stored) => {
+    const account = (stored: Buffer) => {
       this.#index.add([this.#storedBytes, before.rows, before.rawBytes])
       this.#storedBytes += stored.length
       this.#bodyHash.update(stored)
-    })
+    }
+    const bytes = this.#compressor.compress(raw)
+    const size = raw.length
+    if (this.#method === 'None') this.#enqueue({ bytes, size, account, release })
+    else this.#enqueue({ bytes: bytes.finally(release), size, account })
   }
 
-  /** Lets the sink have `bytes` when they are there and all that was enqueued before is with the sink. */
-  #enqueue(bytes: Promise<Buffer>, account?: (stored: Buffer) => void): void {
-    const done = this.#append(bytes, this.#tail, account).finally(() => {
+  /** Lets the sink have a piece when its bytes are there and all that was enqueued before is with the sink. */
+  #enqueue(piece: Piece): void {
+    this.#unwrittenBytes += piece.size
+    const done = this.#append(piece, this.#tail).finally(() => {
+      this.#unwrittenBytes -= piece.size
       this.#unwritten.splice(this.#unwritten.indexOf(done), 1)
     })
     this.#unwritten.push(done)
     this.#tail = done
   }
 
-  async #append(bytes: Promise<Buffer>, previous: Promise<void>, account?: (stored: Buffer) => void): Promise<void> {
+  async #append({ bytes, account, release }: Piece, previous: Promise<void>): Promise<void> {
     try {
       const [stored] = await Promise.all([bytes, previous])
       if (this.#error !== undefined) return
@@ -198,6 +229,8 @@ export class PGPackWriter {
       await this.#sink.write(stored)
     } catch (error) {
       this.#error ??= toPgpackError(error)
+    } finally {
+      release?.()
     }
   }
 

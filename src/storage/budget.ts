@@ -11,7 +11,7 @@ interface Waiter {
  * budget waits until it is alone.
  */
 export class Budget {
-  readonly #count: number
+  #count: number
   readonly #bytes: number
   #usedCount = 0
   #usedBytes = 0
@@ -20,6 +20,12 @@ export class Budget {
   constructor(count: number, bytes: number) {
     this.#count = count
     this.#bytes = bytes
+  }
+
+  /** Changes how many may be in flight; more are let in at once, and fewer as those in flight end. */
+  set count(count: number) {
+    this.#count = count
+    this.#admit()
   }
 
   /** Resolves when there is room; rejects with the signal's reason when it fires first. */

@@ -51,9 +51,12 @@ const wrongKeys: Meaning = {
   advice: 'check the access key and the secret key in the credentials',
 }
 const expired: Meaning = { code: 'STORE_DENIED', advice: 'renew the session token in the credentials' }
-const busy: Meaning = { code: 'STORE_BUSY', advice: 'the store asks to be tried again later' }
+const busy: Meaning = { code: 'STORE_BUSY', advice: 'run again later, or with fewer runs at once' }
 const full: Meaning = { code: 'STORE_FULL', advice: 'free space in the store, or raise its quota' }
-const noObject: Meaning = { code: 'STORE_NO_OBJECT', advice: 'check the path' }
+const noObject: Meaning = {
+  code: 'STORE_NO_OBJECT',
+  advice: 'check the path, upper and lower case included, and that what wrote it has finished',
+}
 const noBucket: Meaning = {
   code: 'STORE_NO_BUCKET',
   advice: 'create the bucket, or correct its name and the endpoint',
@@ -128,9 +131,12 @@ const fileMeanings: Readonly<Record<string, Meaning>> = {
   EPERM: { code: 'STORE_DENIED', advice: 'give this user access to the folder (in a pod: securityContext.fsGroup)' },
   EROFS: { code: 'STORE_DENIED', advice: 'mount the volume for writing' },
   ENOENT: noObject,
-  ENAMETOOLONG: { code: 'STORE_FAILED', advice: 'a name is at most 255 bytes' },
-  ENOTDIR: { code: 'STORE_FAILED', advice: 'a file lies where a folder is needed' },
-  EISDIR: { code: 'STORE_FAILED', advice: 'a folder lies where a file is needed' },
+  ENAMETOOLONG: { code: 'STORE_FAILED', advice: 'give it a shorter one: a name is at most 255 bytes' },
+  ENOTDIR: {
+    code: 'STORE_FAILED',
+    advice: 'a file lies where a folder is needed: move it away, or choose another path',
+  },
+  EISDIR: { code: 'STORE_FAILED', advice: 'a folder lies where a file is needed: name a file in it, or another path' },
 }
 
 const tlsCode = /^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|EPROTO)/
@@ -186,12 +192,17 @@ function meaningOf(error: unknown): Meaning {
   if (/^Invalid\w+Error$/.test(errorName(error))) {
     return { code: 'CONFIG_INVALID', advice: 'correct the endpoint, bucket or key' }
   }
-  return fileMeanings[code] ?? { code: 'STORE_FAILED', advice: 'see the cause' }
+  return (
+    fileMeanings[code] ?? { code: 'STORE_FAILED', advice: "look for the cause in this machine's log, and run again" }
+  )
 }
 
 function failureMeaning(failure: S3Failure): Meaning {
   const byCode = s3Meanings[failure.code] ?? (transientCodes.has(failure.code) ? busy : undefined)
-  return byCode ?? statusMeaning(failure.status) ?? { code: 'STORE_FAILED', advice: "see the store's own log" }
+  return (
+    byCode ??
+    statusMeaning(failure.status) ?? { code: 'STORE_FAILED', advice: "look for the request in the store's own log" }
+  )
 }
 
 function statusMeaning(status: number): Meaning | undefined {

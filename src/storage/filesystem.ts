@@ -31,7 +31,7 @@ export class FilesystemStore implements ObjectStore {
     try {
       signal.throwIfAborted()
       file = await open(this.#path(key))
-      yield* readAhead(file, range.offset, rangeEnd(key, await fileSize(file), range), signal)
+      yield* readAhead({ key, file }, range.offset, rangeEnd(key, await fileSize(file), range), signal)
     } catch (error) {
       throw storeError(error, context)
     } finally {
@@ -145,9 +145,14 @@ async function fileSize(file: FileHandle): Promise<number> {
   throw Object.assign(new Error('it is not a file'), { code: 'EISDIR' })
 }
 
+interface OpenedFile {
+  readonly key: string
+  readonly file: FileHandle
+}
+
 /** Chunks of 1 MiB, the next one being read while the last one is used. */
 async function* readAhead(
-  file: FileHandle,
+  file: OpenedFile,
   from: number,
   to: number,
   signal: AbortSignal,
@@ -171,15 +176,14 @@ async function* readAhead(
 
 type ReadResult = { readonly chunk: Buffer } | { readonly error: unknown }
 
-async function settledRead(file: FileHandle, at: number, to: number): Promise<ReadResult> {
+async function settledRead({ key, file }: OpenedFile, at: number, to: number): Promise<ReadResult> {
   try {
     const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, to - at))
     const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
     if (bytesRead > 0) return { chunk: buffer.subarray(0, bytesRead) }
-    const expected = `${to} bytes`
-    throw new PgpackError('STORE_FAILED', `the file became shorter while it was read: it ends at byte ${at}`, {
-      expected,
-    })
+    const [expected, found] = [`${to} bytes`, `${at} bytes`]
+    const message = `${key} became shorter while it was read: it has ${found}, not ${expected}; find out what writes to it`
+    throw new PgpackError('STORE_FAILED', message, { expected, found })
   } catch (error) {
     return { error }
   }

@@ -112,7 +112,11 @@ export class FileUpload implements ObjectUpload {
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error
       // Not a missing object, which is what ENOENT means of a read: the folder was removed meanwhile.
-      throw new PgpackError('STORE_FAILED', `the folder of ${this.#target} was removed meanwhile`, { cause: error })
+      throw new PgpackError(
+        'STORE_FAILED',
+        `the folder of ${this.#target} was removed meanwhile; run again, and let nobody clean up there`,
+        { cause: error },
+      )
     }
   }
 

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { COMPRESSION_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
+import type { CopyOptions } from '../postgres/copy-options/schema.ts'
 import { joinKey } from './keys.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -23,7 +24,8 @@ const count = Type.Integer({ minimum: 0 })
 /** Counts that can pass 2^53 are decimal strings. */
 const bigCount = Type.String({ pattern: '^(0|[1-9][0-9]*)$' })
 const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-const literals = <T extends readonly string[]>(values: T) => Type.Enum([...values] as unknown as T)
+const literals = <const T extends readonly string[]>(values: T) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: [...values] })
 
 const ManifestColumn = Type.Object({
   name: text,
@@ -37,19 +39,33 @@ const ManifestColumn = Type.Object({
   pgpack: Type.Object({ length: Type.Integer(), scale: Type.Integer(), nested: Type.Integer() }),
 })
 
+/** Greenplum: where a table's rows were kept. */
+const ManifestDistribution = Type.Object({
+  policy: literals(['Hash', 'Random', 'Replicated'] as const),
+  columns: Type.Array(text),
+})
+
 const ManifestObject = Type.Object({
-  /** `schema.table` unescaped, or a query's name: unique in the manifest, and what a restore's `from` names. */
+  /**
+   * `schema.table`, a part in double quotes where it holds a dot or a quote, or a query's name: unique in the manifest,
+   * and what a restore's `from` names.
+   */
   name: text,
   kind: literals(['Table', 'Query'] as const),
   schema: Type.Optional(text),
   relation: Type.Optional(text),
   /** The file's key below the manifest's path. */
   file: text,
-  format: literals(['PGPack'] as const),
+  format: literals(['PGPack', 'Binary', 'Text', 'CSV'] as const),
+  /** Of the COPY that wrote the file; what is not said is the server's default. Not of PGPack. */
+  copyOptions: Type.Optional(Type.Unsafe<CopyOptions>({ type: 'object' })),
   compression: Type.Object({ method: literals(COMPRESSION_METHODS), level: Type.Optional(Type.Integer()) }),
   columns: Type.Array(ManifestColumn),
   /** Names in key order; empty when there is none. */
   primaryKey: Type.Array(text),
+  distribution: Type.Optional(ManifestDistribution),
+  /** Row-level security hid rows of it from the user who dumped. */
+  rowSecurity: Type.Optional(Type.Boolean()),
   rows: bigCount,
   /** Of the COPY stream. */
   rawBytes: bigCount,
@@ -70,6 +86,25 @@ const ManifestObject = Type.Object({
   ),
 })
 
+/** A type that is not PostgreSQL's own: what src/pgpack/rows/definitions.ts takes, and what would make it anew. */
+const ManifestType = Type.Object({
+  kind: literals(['enum', 'domain', 'composite', 'range', 'multirange', 'base'] as const),
+  oid: count,
+  schema: text,
+  name: text,
+  arrayOid: count,
+  labels: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()])),
+  base: Type.Optional(count),
+  baseType: Type.Optional(text),
+  notNull: Type.Optional(Type.Boolean()),
+  default: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  constraints: Type.Optional(Type.Array(Type.Object({ name: text, definition: text }))),
+  fields: Type.Optional(Type.Array(Type.Object({ name: text, oid: count, type: text }))),
+  subtype: Type.Optional(count),
+  range: Type.Optional(count),
+  like: Type.Optional(text),
+})
+
 export const Manifest = Type.Object({
   formatVersion: Type.Literal(MANIFEST_VERSION),
   /** RFC 3339, UTC. */
@@ -87,12 +122,16 @@ export const Manifest = Type.Object({
   }),
   /** Of pg_export_snapshot: all objects are of this one moment. */
   snapshot: Type.Optional(text),
+  isolation: Type.Optional(literals(['ReadCommitted', 'RepeatableRead', 'Serializable'] as const)),
+  /** Every type of the objects' columns that is not PostgreSQL's own, and those that they stand on. */
+  types: Type.Optional(Type.Array(ManifestType)),
   run: Type.Optional(Type.Object({ namespace: text, name: text, uid: text, attempt: text })),
   objects: Type.Array(ManifestObject),
   totals: Type.Object({ objects: count, rows: bigCount, rawBytes: bigCount, storedBytes: bigCount }),
 })
 
 export type ManifestColumn = Static<typeof ManifestColumn>
+export type ManifestType = Static<typeof ManifestType>
 export type ManifestObject = Static<typeof ManifestObject>
 export type Manifest = Static<typeof Manifest>
 

@@ -2,7 +2,7 @@ import { Budget } from './budget.ts'
 import { S3Failure, storeError } from './errors.ts'
 import { checkKey } from './keys.ts'
 import { bodyOf, contentMD5, S3Client, type S3Dependencies, type S3Options } from './s3client.ts'
-import { BYTES_IN_FLIGHT, PARTS_IN_FLIGHT, PartBuffers } from './s3parts.ts'
+import { BlockPool, BYTES_IN_FLIGHT, PARTS_IN_FLIGHT } from './s3parts.ts'
 import { readObject } from './s3read.ts'
 import { S3Upload } from './s3upload.ts'
 import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
@@ -21,7 +21,7 @@ export class S3Store implements ObjectStore {
   readonly #bucket: string
   readonly #prefix: string
   readonly #budget = new Budget(PARTS_IN_FLIGHT, BYTES_IN_FLIGHT)
-  readonly #buffers = new PartBuffers()
+  readonly #pool = new BlockPool()
 
   /** @throws PgpackError CONFIG_INVALID when the endpoint or the prefix cannot be used. */
   constructor(options: S3Options, dependencies: S3Dependencies = {}) {
@@ -34,7 +34,7 @@ export class S3Store implements ObjectStore {
   }
 
   upload(key: string, options: UploadOptions): ObjectUpload {
-    return new S3Upload(this.#client, this.#budget, this.#buffers, this.#checkKey(key), options)
+    return new S3Upload(this.#client, this.#budget, this.#pool, this.#checkKey(key), options)
   }
 
   read(key: string, signal: AbortSignal, range?: ByteRange): AsyncIterable<Buffer> {
@@ -95,7 +95,7 @@ export class S3Store implements ObjectStore {
       method: 'POST',
       query: { delete: '' },
       // Asked for by AWS and others for this call alone.
-      headers: { 'content-md5': contentMD5(data), 'content-type': 'application/xml' },
+      headers: { 'content-md5': contentMD5([data]), 'content-type': 'application/xml' },
       body: bodyOf(data),
       signal,
     })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as http from 'node:http'
 import * as https from 'node:https'
+import { Readable } from 'node:stream'
 import { Client } from 'minio'
 import { PgpackError } from '../errors.ts'
 import { type Logger, silentLogger } from '../log.ts'
@@ -45,7 +46,9 @@ export interface S3Request extends CallOptions {
 
 /** What a request sends; it is kept until the request has been answered. */
 export interface S3Body {
-  readonly data: Buffer
+  readonly blocks: readonly Buffer[]
+  /** Bytes of all blocks. */
+  readonly size: number
   /** Hexadecimal. */
   readonly sha256: string
 }
@@ -79,6 +82,7 @@ export class S3Client {
   readonly #agent: http.Agent
   readonly #idleTimeoutMs: number
   #manners: Manners
+  #latencyMs = Number.POSITIVE_INFINITY
 
   constructor(options: S3Options, dependencies: S3Dependencies = {}) {
     const { retries = DEFAULT_RETRIES, log = silentLogger, idleTimeoutMs = 60_000 } = dependencies
@@ -97,6 +101,11 @@ export class S3Client {
 
   get #secure(): boolean {
     return this.#endpoint.protocol === 'https:'
+  }
+
+  /** Milliseconds to the answer of a request without a body, the least that was seen; 0 before any was. */
+  get latencyMs(): number {
+    return Number.isFinite(this.#latencyMs) ? this.#latencyMs : 0
   }
 
   /** For messages: `action` in the words of "cannot …". */
@@ -173,7 +182,7 @@ export class S3Client {
   }
 
   async #send(request: S3Request, manners: Manners): Promise<http.IncomingMessage> {
-    const { data, sha256 } = request.body ?? EMPTY_BODY
+    const { blocks, sha256 } = request.body ?? EMPTY_BODY
     const { method, key, query = {} } = request
     const options = {
       method,
@@ -182,12 +191,17 @@ export class S3Client {
       query: encodeQuery(query),
       headers: requestHeaders(request, manners),
     }
-    const client = this.#client({ idleTimeoutMs: this.#idleTimeoutMs, ...request }, manners.region)
-    return client.makeRequestStreamAsync(options, data, sha256, [200, 204, 206], manners.region)
+    const onAnswer = (ms: number) => {
+      // An answer that comes before the request was sent in full is NaN away.
+      if (ms < this.#latencyMs) this.#latencyMs = ms
+    }
+    const heard = request.body === undefined ? { onAnswer } : {}
+    const client = this.#client({ idleTimeoutMs: this.#idleTimeoutMs, ...request, ...heard }, manners.region)
+    return client.makeRequestStreamAsync(options, sendable(blocks), sha256, [200, 204, 206], manners.region)
   }
 
   /** A client is a few fields and costs far less than the request; one per call gives each its own transport. */
-  #client(call: Required<CallOptions>, region: string): Client {
+  #client(call: Parameters<typeof callTransport>[2], region: string): Client {
     const { hostname, port } = this.#endpoint
     const { accessKeyId, secretAccessKey, sessionToken, forcePathStyle } = this.#options
     const client = new Client({
@@ -229,8 +243,8 @@ function requestHeaders({ method, headers, body = EMPTY_BODY }: S3Request, { con
   const hasBody = method === 'PUT' || method === 'POST'
   return {
     ...headers,
-    ...(hasBody ? { 'content-length': String(body.data.length) } : {}),
-    ...(hasBody && wanted ? { 'content-md5': contentMD5(body.data) } : {}),
+    ...(hasBody ? { 'content-length': String(body.size) } : {}),
+    ...(hasBody && wanted ? { 'content-md5': contentMD5(body.blocks) } : {}),
   }
 }
 
@@ -242,12 +256,20 @@ function encodeQuery(query: Readonly<Record<string, string>>): string {
     .join('&')
 }
 
-export function contentMD5(data: Buffer): string {
-  return createHash('md5').update(data).digest('base64')
+export function contentMD5(blocks: readonly Buffer[]): string {
+  const hash = createHash('md5')
+  for (const block of blocks) hash.update(block)
+  return hash.digest('base64')
+}
+
+/** Block after block, as the socket takes them: TLS makes a copy of what it has been given. */
+function sendable(blocks: readonly Buffer[]): Buffer | Readable {
+  const [first = Buffer.alloc(0), ...others] = blocks
+  return others.length === 0 ? first : Readable.from(blocks)
 }
 
 export function bodyOf(data: Buffer): S3Body {
-  return { data, sha256: createHash('sha256').update(data).digest('hex') }
+  return { blocks: [data], size: data.length, sha256: createHash('sha256').update(data).digest('hex') }
 }
 
 /** @throws PgpackError CONFIG_INVALID */

@@ -34,7 +34,7 @@ export async function* readObject(
   const end = rangeEnd(key, size, range)
   const leave = new AbortController()
   const anySignal = AbortSignal.any([signal, leave.signal])
-  const ahead: Promise<Settled<Buffer[]>>[] = []
+  const ahead: Promise<Settled<Buffer>>[] = []
   let next = range.offset
   try {
     while (next < end || ahead.length > 0) {
@@ -46,7 +46,7 @@ export async function* readObject(
       const first = await ahead[0]
       if (first === undefined) return
       if ('error' in first) throw first.error
-      yield* first.value
+      yield first.value
       void ahead.shift()
     }
   } catch (error) {
@@ -65,20 +65,24 @@ interface Segment {
   readonly to: number
 }
 
-async function readSegment(client: S3Client, segment: Segment, signal: AbortSignal): Promise<Buffer[]> {
-  const chunks: Buffer[] = []
+/**
+ * Into one buffer: the 64 KiB that the socket gives at a time then die young, where a list of them would outlive minor
+ * collections and leave the C heap in pieces (seen: 19 MiB of it for 8 MiB of read-ahead).
+ */
+async function readSegment(client: S3Client, segment: Segment, signal: AbortSignal): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(segment.to - segment.from)
   let at = segment.from
   const request = () => rangeRequest(segment, at, signal)
   const consume = async (response: IncomingMessage) => {
     checkAnswer(segment, at, response)
     for await (const chunk of response as AsyncIterable<Buffer>) {
-      chunks.push(chunk)
-      at += chunk.length
+      if (at + chunk.length > segment.to) throw wrongLength(segment, at, 'more')
+      at += chunk.copy(bytes, at - segment.from)
     }
     if (at < segment.to) throw new CutError(`the answer ended ${segment.to - at} bytes early`)
   }
   await client.call(request, consume, { progress: () => at })
-  return chunks
+  return bytes
 }
 
 function rangeRequest({ key, etag, to }: Segment, at: number, signal: AbortSignal): S3Request {
@@ -87,7 +91,8 @@ function rangeRequest({ key, etag, to }: Segment, at: number, signal: AbortSigna
 }
 
 /** A server that knows no If-Match still names the version that it sends, and one that knows no ranges sends all. */
-function checkAnswer({ key, etag, to }: Segment, at: number, response: IncomingMessage): void {
+function checkAnswer(segment: Segment, at: number, response: IncomingMessage): void {
+  const { key, etag, to } = segment
   if (response.headers.etag !== etag) {
     response.destroy()
     throw new S3Failure(412, 'PreconditionFailed', `${key} is another object now`)
@@ -95,8 +100,11 @@ function checkAnswer({ key, etag, to }: Segment, at: number, response: IncomingM
   const length = Number(response.headers['content-length'] ?? to - at)
   if (length === to - at) return
   response.destroy()
-  const found = `${length} bytes (HTTP ${response.statusCode})`
-  throw new PgpackError('STORE_FAILED', `bytes ${at} to ${to} of ${key} were asked for, the store sends ${found}`, {
-    found,
-  })
+  throw wrongLength(segment, at, `${length} bytes (HTTP ${response.statusCode})`)
+}
+
+function wrongLength({ key, to }: Segment, at: number, found: string): PgpackError {
+  const expected = `${to - at} bytes`
+  const message = `bytes ${at} to ${to} of ${key} were asked for, the store sends ${found}; use a store that knows ranged GET`
+  return new PgpackError('STORE_FAILED', message, { expected, found })
 }

@@ -10,9 +10,13 @@ export interface CallOptions {
   readonly signal: AbortSignal
   /** Milliseconds without a byte either way, connecting included. */
   readonly idleTimeoutMs?: number
+  /** Milliseconds from the request's last byte to the answer's first. */
+  readonly onAnswer?: (ms: number) => void
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
+
+type TransportCall = CallOptions & { readonly idleTimeoutMs: number }
 
 export type Transport = Pick<typeof http, 'request'>
 
@@ -25,7 +29,7 @@ type RequestOptions = https.RequestOptions
  * leaves the socket taken for ever and the S3 code unknown; and it gives up a request body without closing the socket
  * when the answer comes early. Answers other than 2xx therefore leave here as the request's error, an S3Failure.
  */
-export function callTransport(secure: boolean, agent: http.Agent, call: Required<CallOptions>): Transport {
+export function callTransport(secure: boolean, agent: http.Agent, call: TransportCall): Transport {
   const start = secure ? https.request : http.request
   const request = (options: RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
     const outgoing = start({
@@ -36,7 +40,12 @@ export function callTransport(secure: boolean, agent: http.Agent, call: Required
     })
     outgoing.on('timeout', () => outgoing.destroy(timeoutError('nothing was heard for too long')))
     limitConnecting(outgoing)
+    let sentAt = Number.NaN
+    outgoing.on('finish', () => {
+      sentAt = performance.now()
+    })
     outgoing.on('response', (response) => {
+      call.onAnswer?.(performance.now() - sentAt)
       const status = response.statusCode ?? 0
       if (status >= 200 && status < 300) return onResponse(response)
       void readFailure(response).then((failure) => {

@@ -3,7 +3,7 @@ import type { Budget } from './budget.ts'
 import { isTransient, S3Failure, storeError } from './errors.ts'
 import type { RetryPolicy } from './retry.ts'
 import { bodyOf, type S3Client } from './s3client.ts'
-import { MAX_OBJECT_SIZE, MAX_PARTS, Part, type PartBuffers, partSize, type SealedPart } from './s3parts.ts'
+import { type BlockPool, MAX_OBJECT_SIZE, MAX_PARTS, Part, partSize, partsInFlight } from './s3parts.ts'
 import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
 import type { ObjectInfo, ObjectUpload, UploadOptions } from './store.ts'
 
@@ -31,7 +31,7 @@ const LAST_ANSWER_MS = 3_000
 export class S3Upload implements ObjectUpload {
   readonly #client: S3Client
   readonly #budget: Budget
-  readonly #buffers: PartBuffers
+  readonly #pool: BlockPool
   readonly #key: string
   readonly #options: UploadOptions
   readonly #headLength: number
@@ -55,10 +55,10 @@ export class S3Upload implements ObjectUpload {
   #completing: Promise<unknown> = Promise.resolve()
   #cleanup: Promise<PgpackError | undefined> = Promise.resolve(undefined)
 
-  constructor(client: S3Client, budget: Budget, buffers: PartBuffers, key: string, options: UploadOptions) {
+  constructor(client: S3Client, budget: Budget, pool: BlockPool, key: string, options: UploadOptions) {
     this.#client = client
     this.#budget = budget
-    this.#buffers = buffers
+    this.#pool = pool
     this.#key = key
     this.#options = options
     this.#headLength = options.headLength ?? 0
@@ -135,7 +135,7 @@ export class S3Upload implements ObjectUpload {
     this.#error = storeError(error, this.#client.context(`write ${this.#key}`, this.#options.signal))
     this.#options.signal.removeEventListener('abort', this.#onSignal)
     this.#heldBack = undefined
-    this.#part = new Part(1, Buffer.alloc(0))
+    this.#part = this.#newPart(1)
     this.#cut.abort(this.#error)
     this.#cleanup = this.#leaveNothing()
     return this.#error
@@ -157,7 +157,7 @@ export class S3Upload implements ObjectUpload {
   #newPart(number: number): Part {
     const headLength = number === 1 ? this.#headLength : 0
     const size = Math.max(partSize(number, this.#options.sizeHint), headLength)
-    return new Part(number, this.#buffers.take(size), headLength)
+    return new Part(number, this.#pool, size, headLength)
   }
 
   async #create(): Promise<string> {
@@ -170,7 +170,10 @@ export class S3Upload implements ObjectUpload {
       const xml = await this.#client.text(request, { onRetry: () => (answersLost = true) }, this.#untilCut())
       const uploadId = element(xml, 'UploadId')
       if (uploadId !== undefined) return uploadId
-      throw new PgpackError('STORE_FAILED', `the store began an upload of ${this.#key} without giving its id`)
+      throw new PgpackError(
+        'STORE_FAILED',
+        `the store began an upload of ${this.#key} without giving its id; check that the endpoint is that of an S3 server`,
+      )
     } catch (error) {
       answersLost ||= isTransient(error) || this.#late.signal.aborted
       throw error
@@ -181,9 +184,9 @@ export class S3Upload implements ObjectUpload {
 
   /** Resolves when the part is in flight; a failure of its request fails the upload. */
   async #send(part: Part, head?: Buffer): Promise<void> {
+    this.#budget.count = partsInFlight(this.#client.latencyMs)
     const release = await this.#budget.acquire(part.size, this.#cut.signal)
-    const sending = this.#put(part.seal(head)).then(() => this.#buffers.give(part.buffer))
-    this.#track(sending.finally(release))
+    this.#track(this.#put(part, head).finally(release))
   }
 
   /** Work whose failure fails the upload, and that is waited for before anything is cleaned up. */
@@ -198,27 +201,33 @@ export class S3Upload implements ObjectUpload {
     this.#inFlight.add(tracked)
   }
 
-  async #put(part: SealedPart): Promise<void> {
+  async #put(part: Part, head: Buffer | undefined): Promise<void> {
+    const body = part.seal(head)
     const uploadId = await this.#uploadId
     const query = { partNumber: String(part.number), uploadId: uploadId ?? '' }
-    const request = { method: 'PUT', key: this.#key, query, body: part, signal: this.#cut.signal } as const
+    const request = { method: 'PUT', key: this.#key, query, body, signal: this.#cut.signal } as const
     const etag = await this.#client.call(request, async (response) => {
       for await (const _ of response);
       return response.headers.etag
     })
-    if (etag === undefined) throw new PgpackError('STORE_FAILED', `the store gave no ETag for part ${part.number}`)
+    if (etag === undefined)
+      throw new PgpackError(
+        'STORE_FAILED',
+        `the store gave no ETag for part ${part.number} of ${this.#key}; a proxy before it must pass that header`,
+      )
     this.#etags.set(part.number, etag)
+    part.free()
   }
 
   async #putWhole(head: Buffer | undefined): Promise<void> {
     const headers = { 'content-type': 'application/octet-stream' }
     const body = this.#part.seal(head)
-    const release = await this.#budget.acquire(body.data.length, this.#cut.signal)
+    const release = await this.#budget.acquire(body.size, this.#cut.signal)
     this.#maybeVisible = true
     try {
       const request = { method: 'PUT', key: this.#key, headers, body, signal: this.#late.signal } as const
       await this.#client.text(request, {}, this.#untilCut())
-      this.#buffers.give(this.#part.buffer)
+      this.#part.free()
     } catch (error) {
       this.#maybeVisible = isTransient(error) || this.#late.signal.aborted
       throw error

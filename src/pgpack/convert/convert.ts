@@ -112,7 +112,11 @@ function headerOrder(names: readonly (string | null)[], columns: readonly PGPack
   )
 }
 
-async function* ndjsonRows(source: AsyncIterable<Uint8Array>, options: FromTextOptions): AsyncGenerator<Row> {
+/** Rows of NDJSON text, in the columns' order. @throws PgpackError PGPACK_VALUE with the row, PGPACK_LIMIT; what the source throws */
+export async function* ndjsonRows(
+  source: AsyncIterable<Uint8Array>,
+  options: Pick<FromTextOptions, 'columns' | 'registry' | 'maxRowBytes'>,
+): AsyncGenerator<Row> {
   const { columns, registry = BUILTIN_REGISTRY, maxRowBytes = DEFAULT_MAX_ROW_BYTES } = options
   const parse = ndjsonParser(
     columns,
@@ -134,7 +138,8 @@ function invalidRow(row: number, expected: string, found: string): PgpackError {
   return new PgpackError('PGPACK_VALUE', `row ${row}: found ${found}, expected ${expected}`, { expected, found })
 }
 
-async function* decodeUTF8(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+/** @throws PgpackError PGPACK_VALUE for bytes that are not UTF-8; what the source throws */
+export async function* decodeUTF8(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   const decode = (piece?: Uint8Array) => {
     try {

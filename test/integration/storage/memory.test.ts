@@ -28,7 +28,7 @@ describe('memory', () => {
     const downloads = [await measure('download', options, 400)]
     const [small, large] = uploads
     expect(downloads[0]?.sha256).toBe(large?.sha256)
-    // 4 parts in flight, one being gathered and one that waits for its head are 48 MiB.
+    // 4 parts in flight, one being gathered and one that waits for its head are 30 MiB; a busy machine has 8 in flight.
     for (const { peakMiB } of uploads) expect(peakMiB - idle.peakMiB).toBeLessThan(65)
     expect((large?.peakMiB ?? 0) - (small?.peakMiB ?? 0)).toBeLessThan(10)
     // 16 MiB are read ahead; what was handed over waits for the collector.

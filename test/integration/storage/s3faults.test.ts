@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { PgpackError } from '../../../src/errors.ts'
 import { DEFAULT_RETRIES } from '../../../src/storage/retry.ts'
 import { S3Store } from '../../../src/storage/s3.ts'
-import { MIB, FIRST_PART_SIZE as PART } from '../../../src/storage/s3parts.ts'
+import { MAX_PARTS_IN_FLIGHT, MIB, FIRST_PART_SIZE as PART, PARTS_IN_FLIGHT } from '../../../src/storage/s3parts.ts'
 import type { ObjectUpload } from '../../../src/storage/store.ts'
 import { waitFor } from '../../cluster/processes.ts'
 import { collect, never, pseudoRandomBytes, putBytes, toArray } from '../../support/bytes.ts'
@@ -406,14 +407,57 @@ describe('with faults of the network', () => {
 })
 
 describe('several uploads of one store', () => {
-  it('share four parts in flight', async () => {
+  it('share what may be in flight', async () => {
     const proxy = await startHTTPProxy(minio.server)
     const s3 = new S3Store(minio.server.options(minio.bucket, { via: proxy }), { retries })
-    const bytes = pseudoRandomBytes(4 * PART, 9)
+    const bytes = pseudoRandomBytes(6 * PART, 9)
     await Promise.all(['a', 'b', 'c'].map((key) => putBytes(s3, key, bytes)))
-    expect(proxy.peak).toBe(4)
+    expect(proxy.peak).toBeGreaterThanOrEqual(PARTS_IN_FLIGHT)
+    expect(proxy.peak).toBeLessThanOrEqual(MAX_PARTS_IN_FLIGHT)
     for (const key of ['a', 'b', 'c']) expect((await collect(s3.read(key, never()))).equals(bytes)).toBe(true)
     expect(await toArray(s3.list('', never()))).toHaveLength(3)
+    s3.close()
+    await proxy.stop()
+  })
+
+  it('have more in flight where the store is far away, and use their connections again', async () => {
+    const far = { latencyMs: 60 }
+    const wire = await startTCPProxy(minio.server, () => ({ up: far, down: far }))
+    const s3 = new S3Store(minio.server.options(minio.bucket, { via: wire }), { retries })
+    await s3.check(never())
+    const bytes = pseudoRandomBytes(20 * PART, 10)
+    await putBytes(s3, 'x', bytes)
+    expect(wire.connections).toBe(MAX_PARTS_IN_FLIGHT)
+    expect((await s3.stat('x', never())).size).toBe(bytes.length)
+    s3.close()
+    await wire.stop()
+  })
+})
+
+describe('what is sent', () => {
+  it('carries the SHA-256 of its bytes and no newer checksum, also in blocks and to a server that asks for MD5', async () => {
+    const proxy = await startHTTPProxy(minio.server)
+    const s3 = new S3Store(minio.server.options(minio.bucket, { via: proxy }), { retries })
+    const bytes = pseudoRandomBytes(PART + 3, 11)
+    proxy.use((request) => {
+      if (!isPart(request) || request.headers['content-md5'] !== undefined) return undefined
+      return {
+        type: 'answer',
+        status: 400,
+        body: '<Error><Code>InvalidRequest</Code><Message>Content-MD5</Message></Error>',
+      }
+    })
+    await putBytes(s3, 'x', bytes)
+    const accepted = proxy.requests.filter((request) => isPart(request) && request.headers['content-md5'] !== undefined)
+    const digests = (algorithm: 'md5' | 'sha256', encoding: 'base64' | 'hex') =>
+      [bytes.subarray(0, PART), bytes.subarray(PART)]
+        .map((part) => createHash(algorithm).update(part).digest(encoding))
+        .sort()
+    expect(accepted.map(({ headers }) => headers['content-md5']).sort()).toEqual(digests('md5', 'base64'))
+    expect(accepted.map(({ headers }) => headers['x-amz-content-sha256']).sort()).toEqual(digests('sha256', 'hex'))
+    for (const { headers } of proxy.requests) {
+      expect(Object.keys(headers).filter((name) => /checksum|trailer/.test(name))).toEqual([])
+    }
     s3.close()
     await proxy.stop()
   })

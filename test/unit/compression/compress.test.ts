@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { nodeZstd, zstd } from '../../../src/compression/codecs.ts'
-import { checkCompression, compress } from '../../../src/compression/compress.ts'
+import { Compressor, checkCompression, compress } from '../../../src/compression/compress.ts'
 import { decompress } from '../../../src/compression/decompress.ts'
 import { type CompressionOptions, WRITABLE_METHODS } from '../../../src/compression/method.ts'
+import { compressFrame, decompressFrame } from '../../../src/compression/zstd-contexts.ts'
 import { inPieces, join, pieceSizes, sample } from '../../support/chunks.ts'
 
 describe('compress', () => {
@@ -44,38 +45,80 @@ describe('compress', () => {
     { method: 'Zstd', level: 23 },
     { method: 'Zstd', level: 1.5 },
     { method: 'LZ4', level: 1 },
+    { method: 'None', level: 'Auto' },
     { method: 'None', level: 3 },
   ])('refuses $method with level $level', (options) => {
     expect(() => checkCompression(options)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
   })
 
-  it.each<CompressionOptions>([{ method: 'Zstd', level: 22 }, { method: 'Zstd' }, { method: 'LZ4' }])(
-    'accepts $method with level $level',
-    (options) => {
-      expect(() => checkCompression(options)).not.toThrow()
-    },
-  )
+  it.each<CompressionOptions>([
+    { method: 'Zstd', level: 22 },
+    { method: 'Zstd', level: 'Auto' },
+    { method: 'Zstd' },
+    { method: 'LZ4' },
+  ])('accepts $method with level $level', (options) => {
+    expect(() => checkCompression(options)).not.toThrow()
+  })
 })
 
-describe('the zstd codecs', () => {
-  it('read each other', async () => {
+describe('compressFrame', () => {
+  it('makes the same frame whatever its context did before', async () => {
     const chunk = sample(300_000)
-    for (const [from, to] of [
-      [zstd, nodeZstd],
-      [nodeZstd, zstd],
-      [nodeZstd, nodeZstd],
-    ] as const) {
-      expect(await to.decompress(await from.compress(chunk, 3), chunk.length)).toEqual(chunk)
-    }
+    const alone = await compressFrame(chunk, 5)
+    for (const before of [sample(1 << 21), Buffer.alloc(0), randomBytes(100_000)]) await compressFrame(before, 5)
+    expect(await compressFrame(chunk, 5)).toEqual(alone)
   })
 
-  it('use the package where it has a binary', () => {
-    expect(zstd.name).toBe('@mongodb-js/zstd')
-  })
-
-  it('use levels in Node as well', async () => {
+  it('uses the level that is asked for, also when contexts of another are idle', async () => {
     const chunk = sample(1 << 20)
-    const [fast, small] = await Promise.all([nodeZstd.compress(chunk, 1), nodeZstd.compress(chunk, 19)])
-    expect(small.length).toBeLessThan(fast.length)
+    const fast = await compressFrame(chunk, 1)
+    expect((await compressFrame(chunk, 19)).length).toBeLessThan(fast.length)
+    expect(await compressFrame(chunk, 1)).toEqual(fast)
+  })
+
+  it('takes chunks far above what its stream buffers, many at once', async () => {
+    const chunks = [sample(8 << 20), randomBytes(6 << 20), ...Array.from({ length: 12 }, () => randomBytes(1 << 20))]
+    const frames = await Promise.all(chunks.map((chunk) => compressFrame(chunk, 1)))
+    const contents = await Promise.all(frames.map(async (frame) => Buffer.concat(await decompressFrame(frame))))
+    expect(contents.map((content, index) => content.equals(chunks[index] ?? content))).not.toContain(false)
+  })
+})
+
+describe('decompressFrame', () => {
+  it('goes on with good frames after it has refused a bad one', async () => {
+    const chunk = sample(200_000)
+    const frame = await compressFrame(chunk, 3)
+    const bad = Buffer.from(frame)
+    bad.fill(0xff, 9, 2000)
+    await expect(decompressFrame(bad)).rejects.toMatchObject({ code: expect.stringMatching(/^ZSTD_/) })
+    for (let round = 0; round < 5; round++) expect(Buffer.concat(await decompressFrame(frame))).toEqual(chunk)
+  })
+})
+
+describe('Compressor', () => {
+  it('compresses more as long as it keeps up, with level Auto', async () => {
+    const compressor = new Compressor({ method: 'Zstd', level: 'Auto' }, 4)
+    const chunk = sample(1 << 16)
+    const lengths: number[] = []
+    for (let count = 0; count < 200; count++) lengths.push((await compressor.compress(chunk)).length)
+    expect(lengths[0]).toBe((await compressFrame(chunk, 3)).length)
+    expect(lengths.at(-1)).toBe((await compressFrame(chunk, 9)).length)
+  })
+
+  it('compresses less when chunks come faster than it works, with level Auto', async () => {
+    const compressor = new Compressor({ method: 'Zstd', level: 'Auto' }, 4)
+    const chunk = sample(1 << 16)
+    const running: Promise<Buffer>[] = []
+    for (let count = 0; count < 64; count++) {
+      running.push(compressor.compress(chunk))
+      if (running.length > 4) await running[count - 4]
+    }
+    expect((await running.at(-1))?.length).toBe((await compressFrame(chunk, 1)).length)
+  })
+
+  it('refuses a level that the method does not have', () => {
+    expect(() => new Compressor({ method: 'LZ4', level: 'Auto' }, 4)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    )
   })
 })

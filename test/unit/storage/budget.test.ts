@@ -26,6 +26,22 @@ describe('a budget', () => {
     expect(order).toEqual([0, 1, 2, 3])
   })
 
+  it('lets more in at once when more are allowed, and fewer as those that are in end', async () => {
+    const budget = new Budget(1, 100)
+    const releases: Release[] = []
+    const work = [0, 1, 2, 3].map(async () => releases.push(await budget.acquire(1, never())))
+    budget.count = 3
+    await turn()
+    expect(releases).toHaveLength(3)
+    budget.count = 2
+    releases[0]?.()
+    await turn()
+    expect(releases).toHaveLength(3)
+    releases[1]?.()
+    await Promise.all(work)
+    expect(releases).toHaveLength(4)
+  })
+
   it('counts bytes too, and lets one that is larger than all of it run alone', async () => {
     const budget = new Budget(4, 100)
     const small = await budget.acquire(60, never())

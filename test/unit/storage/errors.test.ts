@@ -64,6 +64,17 @@ describe('storeError', () => {
     )
   })
 
+  it.each([
+    ...['EIO', 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'ENOENT', 'ENAMETOOLONG', 'ENOTDIR', 'EISDIR'].map(errno),
+    ...['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'ETIMEDOUT', 'CERT_HAS_EXPIRED'].map(errno),
+    ...[301, 400, 403, 404, 412, 429, 500, 501, 503, 507].map((status) => new S3Failure(status, '', 'found this')),
+  ])('tells the object, the place, what was found and what to do: %s', (error) => {
+    const { message } = storeError(error, context)
+    expect(message).toMatch(
+      /^cannot write x in s3:\/\/b at http:\/\/h: .*(it failed: |answered \d{3} .*\(found this\)).*; \S+ \S+ .+/,
+    )
+  })
+
   it('is CANCELLED when the signal had fired, whatever came of it', () => {
     const signal = AbortSignal.abort('stop')
     expect(storeError(errno('ECONNRESET'), { ...context, signal })).toMatchObject({ code: 'CANCELLED', cause: 'stop' })

@@ -89,11 +89,12 @@ describe('parseCredentials', () => {
 })
 
 describe('openStore', () => {
-  it('opens what it is told to, without looking at it', () => {
+  it('opens what it is told to, without looking at it', async () => {
     const s3 = { type: 'S3', endpoint: 'http://h:1', bucket: 'b', prefix: '/p/q/', forcePathStyle: true } as const
-    const store = openStore({ ...s3, accessKeyId: 'id', secretAccessKey: 'hidden' })
+    const store = await openStore({ ...s3, accessKeyId: 'id', secretAccessKey: 'hidden' })
     expect(store.location).toBe('s3://b/p/q')
     store.close()
-    expect(openStore({ type: 'Filesystem', path: '/no such/place' }).location).toBe('file:///no%20such/place')
+    const folder = await openStore({ type: 'Filesystem', path: '/no such/place' })
+    expect(folder.location).toBe('file:///no%20such/place')
   })
 })

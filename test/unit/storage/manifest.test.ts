@@ -90,6 +90,39 @@ describe('a manifest', () => {
     expect(await readManifest(store, path, never())).toEqual(expected)
   })
 
+  it('keeps what is said of formats, types, distribution, isolation and hidden rows', async () => {
+    const { frames: _, ...csv } = object
+    const told: ManifestObject = {
+      ...csv,
+      format: 'CSV',
+      copyOptions: { delimiter: ';', header: 'Present' },
+      distribution: { policy: 'Hash', columns: ['amount'] },
+      rowSecurity: true,
+    }
+    const mood = {
+      kind: 'enum' as const,
+      oid: 16400,
+      schema: 'shop',
+      name: 'mood',
+      arrayOid: 16399,
+      labels: ['sad', ''],
+    }
+    const manifest = manifestOf([told], { types: [mood], isolation: 'Serializable' })
+    await writeManifest(store, path, manifest, never())
+    expect(await readManifest(store, path, never())).toMatchObject({ manifest })
+  })
+
+  it.each<[what: string, change: object]>([
+    ['a format that is not known', { objects: [{ ...object, format: 'XML' }] }],
+    ['a distribution that is not known', { objects: [{ ...object, distribution: { policy: 'Odd', columns: [] } }] }],
+    ['options that are no object', { objects: [{ ...object, copyOptions: ';' }] }],
+    ['a type without a kind', { types: [{ oid: 16400, schema: 'shop', name: 'mood', arrayOid: 0 }] }],
+  ])('with %s is refused', (_, change) => {
+    expect(() => encodeManifest({ ...manifestOf(), ...change } as Manifest)).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+    )
+  })
+
   it('may be of an empty dump, and have no path', async () => {
     const { snapshot: _, run: __, ...manifest } = manifestOf([])
     await writeManifest(store, '', manifest, never())
