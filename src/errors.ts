@@ -38,6 +38,9 @@ export const ERROR_CODES = {
   CONFIG_INVALID: { retryable: false, reason: 'InvalidConfiguration' },
   OBJECT_UNSUPPORTED: { retryable: false, reason: 'ObjectUnsupported' },
   TARGET_MISMATCH: { retryable: false, reason: 'ColumnMismatch' },
+  TARGET_REFERENCED: { retryable: false, reason: 'StatementFailed' },
+  TARGET_READ_ONLY: { retryable: true, reason: 'DatabaseUnavailable' },
+  TARGET_INCOMPLETE: { retryable: false, reason: 'StatementFailed' },
   // the store
   STORE_UNREACHABLE: { retryable: true, reason: 'StoreUnreachable' },
   STORE_BUSY: { retryable: true, reason: 'StoreUnavailable' },

@@ -58,9 +58,10 @@ async function convert(options: ConvertOptions, terminal: Terminal): Promise<voi
   const from = parseChoice('--from', options.from, FORMATS)
   const to = parseChoice('--to', options.to, FORMATS)
   checkOptions(options, from, to)
-  const registry = await openRegistry(options)
+  const { signal } = terminal
   const { result, seconds } = await timed(() =>
     withPlace(options.in, options, terminal.env, async (input) => {
+      const registry = await openRegistry(options, from === 'pgpack' ? { ...input, signal } : undefined)
       if (to !== 'pgpack') return writeText(input, to, options, registry, terminal)
       const columns = from === 'pgpack' ? undefined : await textColumns(options, terminal)
       return withPlace(options.out, options, terminal.env, (output) =>

@@ -29,10 +29,12 @@ export function headCommand(terminal: Terminal): Command {
     .option('--json', 'one JSON object a row', false)
   return withTypesOption(withPlaceOptions(command)).action(async (text: string, options: HeadOptions) => {
     const count = parseInteger('--rows', options.rows, 0, MAX_ROWS)
-    const registry = await openRegistry(options)
-    const { columns, rows } = await withPlace(text, options, terminal.env, async ({ store, key }) =>
-      readHead(await RowReader.open(await openSource(store, key, terminal.signal), { registry, batchRows: 1 }), count),
-    )
+    const { columns, rows, registry } = await withPlace(text, options, terminal.env, async ({ store, key }) => {
+      const { signal } = terminal
+      const registry = await openRegistry(options, { store, key, signal })
+      const reader = await RowReader.open(await openSource(store, key, signal), { registry, batchRows: 1 })
+      return { ...(await readHead(reader, count)), registry }
+    })
     for (const line of options.json ? toJSONLines(columns, rows, registry) : toTable(columns, rows, registry)) {
       printLine(terminal.stdout, line)
     }

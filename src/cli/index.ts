@@ -10,6 +10,7 @@ type CommandFactory = (terminal: Terminal, finish: (exitCode: number) => void) =
 const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   dump: async () => (await import('./dump.ts')).dumpCommand,
   restore: async () => (await import('./restore.ts')).restoreCommand,
+  transfer: async () => (await import('./transfer.ts')).transferCommand,
   inspect: async () => (await import('./inspect.ts')).inspectCommand,
   verify: async () => (await import('./verify.ts')).verifyCommand,
   head: async () => (await import('./head.ts')).headCommand,

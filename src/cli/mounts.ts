@@ -29,14 +29,10 @@ async function readPem(file: string | undefined): Promise<string | undefined> {
 
 export async function databaseFromMounts(config: DatabaseConfig): Promise<ConnectionConfig> {
   const secret = await readMountedSecret(config.secretDir)
-  const [ca, cert, key] = await Promise.all([config.tls.caFile, config.tls.certFile, config.tls.keyFile].map(readPem))
-  const tls = {
-    mode: config.tls.mode,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  }
-  return connectionFromSecret(secret, { host: config.host, port: config.port, database: config.database, tls })
+  const { caFile, certFile, keyFile, ...tls } = config.tls
+  const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map(readPem))
+  const pems = Object.entries({ ca, cert, key }).filter(([, pem]) => pem !== undefined)
+  return connectionFromSecret(secret, { ...config, tls: { ...tls, ...Object.fromEntries(pems) } })
 }
 
 export async function storeFromMounts(config: StoreConfig): Promise<ObjectStore> {

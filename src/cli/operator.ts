@@ -3,13 +3,14 @@ import { Command } from 'commander'
 import { createLogger, LOG_LEVELS } from '../log.ts'
 import {
   type ClusterAccess,
+  checkInstallation,
   createInClusterAccess,
   type OperatorOptions,
   runOperator,
   SERVICE_ACCOUNT_DIRECTORY,
 } from '../operator/index.ts'
 import { parseChoice, parseInteger } from './options.ts'
-import type { Terminal } from './terminal.ts'
+import { printLine, type Terminal } from './terminal.ts'
 
 interface OperatorFlags {
   readonly jobImage: string
@@ -23,6 +24,8 @@ interface OperatorFlags {
   readonly leaderElectionRenewSeconds: string
   readonly leaderElectionRetrySeconds: string
   readonly serviceAccountDirectory: string
+  readonly check: boolean
+  readonly checkUrl?: string
   readonly healthPort: string
   readonly workers: string
   readonly logLevel: string
@@ -50,10 +53,14 @@ export function operatorCommand(terminal: Terminal): Command {
     .option('--leader-election-retry-seconds <n>', 'between two attempts; less again', '2')
     .option('--service-account-directory <path>', 'where token and ca.crt are, in a pod', SERVICE_ACCOUNT_DIRECTORY)
     .option('--health-port <port>', 'port of /healthz, /readyz and /metrics', '8080')
+    .option('--check', 'do not run: check that the kinds are served and may be read', false)
+    .option('--check-url <url>', 'with --check: where an operator has to answer that it is ready')
     .option('--workers <n>', 'runs reconciled at once, for each kind', '4')
     .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
     .action(async (flags: OperatorFlags) => {
-      await runOperator(optionsOf(flags, await clusterAccess(flags, terminal)), terminal.signal)
+      const access = await clusterAccess(flags, terminal)
+      if (flags.check) await check(flags, access, terminal)
+      else await runOperator(optionsOf(flags, access), terminal.signal)
     })
 }
 
@@ -78,6 +85,12 @@ function optionsOf(flags: OperatorFlags, access: ClusterAccess): OperatorOptions
     health: { port: parseInteger('--health-port', flags.healthPort, 0, MAX_PORT) },
     workers: parseInteger('--workers', flags.workers, 1, MAX_WORKERS),
   }
+}
+
+async function check(flags: OperatorFlags, access: ClusterAccess, terminal: Terminal): Promise<void> {
+  const { namespace: namespaces, checkUrl: url } = flags
+  const found = await checkInstallation({ access, namespaces, ...(url && { url }) }, terminal.signal)
+  for (const line of found) printLine(terminal.stdout, line)
 }
 
 /** In milliseconds. */

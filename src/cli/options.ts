@@ -4,16 +4,17 @@ import { PgpackError } from '../errors.ts'
 const MAX_ZSTD_LEVEL = 22
 export const MAX_CONNECTIONS = 64
 
-/** `zstd:3`, `zstd`, `lz4` or `none`. @throws PgpackError CONFIG_INVALID */
+/** `zstd:3`, `zstd:auto`, `zstd`, `lz4` or `none`. @throws PgpackError CONFIG_INVALID */
 export function parseCompression(text: string): CompressionOptions {
   const [name = '', level, ...rest] = text.split(':')
   const method = WRITABLE_METHODS.find((candidate) => candidate.toLowerCase() === name.toLowerCase())
   const fits = rest.length === 0 && method !== undefined && (level === undefined || method === 'Zstd')
   if (!fits) {
-    throw new PgpackError('CONFIG_INVALID', `--compression "${text}" is none of zstd, zstd:LEVEL, lz4, none`)
+    throw new PgpackError('CONFIG_INVALID', `--compression "${text}" is none of zstd, zstd:LEVEL, zstd:auto, lz4, none`)
   }
-  return level === undefined
-    ? { method }
+  if (level === undefined) return { method }
+  return level.toLowerCase() === 'auto'
+    ? { method, level: 'Auto' }
     : { method, level: parseInteger('--compression level', level, 1, MAX_ZSTD_LEVEL) }
 }
 

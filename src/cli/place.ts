@@ -32,7 +32,7 @@ export async function withPlace<T>(
   environment: Environment,
   work: (place: Place) => Promise<T>,
 ): Promise<T> {
-  const place = openPlace(text, options, environment)
+  const place = await openPlace(text, options, environment)
   try {
     return await work(place)
   } finally {
@@ -40,14 +40,14 @@ export async function withPlace<T>(
   }
 }
 
-function openPlace(text: string, options: PlaceOptions, environment: Environment): Place {
+async function openPlace(text: string, options: PlaceOptions, environment: Environment): Promise<Place> {
   const location = parseLocation(text)
   if (location.type === 'Filesystem') {
     const { folder, key } = fileInFolder(location.path)
-    return { store: openStore({ type: 'Filesystem', path: folder }), key }
+    return { store: await openStore({ type: 'Filesystem', path: folder }), key }
   }
   if (location.key === '') throw new PgpackError('CONFIG_INVALID', `${text} names a bucket: expected s3://bucket/key`)
-  return { store: openStore(s3Options(location.bucket, options, environment)), key: location.key }
+  return { store: await openStore(s3Options(location.bucket, options, environment)), key: location.key }
 }
 
 function s3Options(bucket: string, options: PlaceOptions, environment: Environment): StoreOptions {

@@ -1,52 +1,98 @@
 import { Command } from 'commander'
-import { restoreFile } from '../engine/restore.ts'
+import type { RunContext } from '../engine/context.ts'
+import { restore, restoreFile } from '../engine/restore.ts'
+import { restoreRows } from '../engine/restore-rows.ts'
+import type { TargetRequest } from '../engine/target.ts'
+import { PgpackError } from '../errors.ts'
+import { TEXT_FORMATS } from '../pgpack/convert/convert.ts'
+import type { CopyOptions } from '../postgres/copy-options/schema.ts'
 import { describeConnection, parseDsn } from '../postgres/dsn.ts'
-import { parseQualifiedName } from '../postgres/identifiers.ts'
-import { RESTORE_MODES } from '../run/config.ts'
-import { parseChoice } from './options.ts'
-import { type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
-import { printSummary } from './summary.ts'
+import { parseQualifiedName, type QualifiedName } from '../postgres/identifiers.ts'
+import type { Outcome } from '../run/result.ts'
+import { MANIFEST_NAME } from '../storage/manifest.ts'
+import { parseCopyOptions } from './copy-option.ts'
+import { type LoadingOptions, loadingRequest, printLoaded, withLoadingOptions } from './loading.ts'
+import { type Place, type PlaceOptions, withPlace, withPlaceOptions } from './place.ts'
+import { collect } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { timed, withContext } from './work.ts'
 
-interface RestoreOptions extends PlaceOptions {
+interface RestoreOptions extends PlaceOptions, LoadingOptions {
   readonly dsn: string
-  readonly in: string
-  readonly table: string
-  readonly mode: string
-  readonly runId?: string
+  readonly in?: string
+  readonly from?: string
+  readonly table?: string
+  readonly copyOption: readonly string[]
   readonly json: boolean
 }
 
-/** `pgpack restore`: one PGPack file into one table. */
+/** `pgpack restore`: one PGPack file into one table, or all objects of a dump by its manifest. */
 export function restoreCommand(terminal: Terminal): Command {
   const command = new Command('restore')
-    .description('Restore a PGPack file into a table.')
-    .requiredOption('--in <place>', 'PATH or s3://bucket/key')
+    .description('Restore a PGPack file into a table, or a whole dump by its manifest.json.')
+    .option('--in <place>', `PATH or s3://bucket/key of a PGPack file, or of a dump's ${MANIFEST_NAME}`)
+    .option('--from <place>', 'PATH or s3://bucket/key of rows: .ndjson or .csv, typed by the columns of the table')
     .requiredOption('--dsn <uri>', 'postgres://user:password@host:port/database?sslmode=…')
-    .requiredOption('--table <name>', 'table, as schema.name; quoted as in SQL where its case matters')
-    .option('--mode <mode>', 'append, or truncate: empty the table first, in the same transaction', 'append')
-    .option('--run-id <id>', 'append once however often the same id is tried, by a row in the table pgpack.ledger')
+    .option('--table <name>', 'table, as schema.name; quoted as in SQL where its case matters')
+    .option('--copy-option <name=value>', "of COPY, for text and csv: 'delimiter=;', header; repeatable", collect, [])
     .option('--json', 'print the summary as JSON', false)
-  return withPlaceOptions(command).action((options: RestoreOptions) => restoreFromPlace(options, terminal))
+  return withPlaceOptions(withLoadingOptions(command)).action((options: RestoreOptions) =>
+    restoreFromPlace(options, terminal),
+  )
 }
 
 async function restoreFromPlace(options: RestoreOptions, terminal: Terminal): Promise<void> {
-  const table = parseQualifiedName(options.table)
-  const mode = parseChoice('--mode', options.mode, RESTORE_MODES)
-  const target = parseDsn(options.dsn, terminal.env)
-  const runId = options.runId === undefined ? {} : { runId: options.runId }
-  const { result: totals, seconds } = await timed(() =>
-    withPlace(options.in, options, terminal.env, (place) =>
-      withContext(terminal, options.json, (context) =>
-        restoreFile({ target, table, mode, ...place, ...runId }, context),
-      ),
-    ),
-  )
-  printSummary(
-    terminal,
-    'restored',
-    { from: options.in, to: describeConnection(target), ...totals, seconds },
-    options.json,
-  )
+  const from = options.in ?? options.from
+  if (from === undefined || (options.in !== undefined && options.from !== undefined)) {
+    throw new PgpackError('CONFIG_INVALID', 'give either --in for a PGPack file or a dump, or --from for rows')
+  }
+  const request = {
+    target: parseDsn(options.dsn, terminal.env),
+    copyOptions: parseCopyOptions(options.copyOption),
+    ...loadingRequest(options),
+  }
+  const table = options.table === undefined ? undefined : parseQualifiedName(options.table)
+  const load = options.from === undefined ? restorePlace : restoreRowsOf
+  const work = (place: Place) => withContext(terminal, options.json, (context) => load(place, table, request, context))
+  const { result, seconds } = await timed(() => withPlace(from, options, terminal.env, work))
+  const ends = { from, to: describeConnection(request.target) }
+  printLoaded(terminal, 'restored', { ...ends, ...result, seconds }, options.json)
+}
+
+interface RestoreRequest extends TargetRequest {
+  readonly copyOptions: CopyOptions | undefined
+}
+
+function restorePlace(
+  place: Place,
+  table: QualifiedName | undefined,
+  request: RestoreRequest,
+  context: RunContext,
+): Promise<Outcome> {
+  const path = manifestFolder(place)
+  if (path === undefined) return restoreFile({ ...request, ...place, table: required(table) }, context)
+  if (table === undefined) return restore({ ...request, store: place.store, path, objects: [] }, context)
+  throw new PgpackError('CONFIG_INVALID', '--table goes with a file: the objects of a dump have tables of their own')
+}
+
+function restoreRowsOf(
+  place: Place,
+  table: QualifiedName | undefined,
+  request: RestoreRequest,
+  context: RunContext,
+): Promise<Outcome> {
+  const format = TEXT_FORMATS.find((candidate) => place.key.toLowerCase().endsWith(`.${candidate}`))
+  if (format !== undefined) return restoreRows({ ...request, ...place, format, table: required(table) }, context)
+  throw new PgpackError('CONFIG_INVALID', `--from ${place.key}: expected a name that ends in .ndjson or .csv`)
+}
+
+function required(table: QualifiedName | undefined): QualifiedName {
+  if (table !== undefined) return table
+  throw new PgpackError('CONFIG_INVALID', 'a file goes into a table: give --table')
+}
+
+/** The folder of a dump where the place is its manifest. */
+function manifestFolder({ key }: Place): string | undefined {
+  if (key === MANIFEST_NAME) return ''
+  return key.endsWith(`/${MANIFEST_NAME}`) ? key.slice(0, -MANIFEST_NAME.length - 1) : undefined
 }

@@ -72,7 +72,9 @@ async function execute(config: RunConfig, attempt: string, context: RunContext):
       return (await import('./execute-dump.ts')).executeDump(config, attempt, context)
     case 'Restore':
       return (await import('./execute-restore.ts')).executeRestore(config, context)
-    default:
-      throw new PgpackError('CONFIG_INVALID', `this engine does not know runs of kind ${config.kind}`)
+    case 'Remove':
+      return (await import('./execute-remove.ts')).executeRemove(config, context)
+    case 'Transfer':
+      return (await import('./execute-transfer.ts')).executeTransfer(config, context)
   }
 }

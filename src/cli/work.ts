@@ -1,6 +1,6 @@
 import type { RunContext } from '../engine/context.ts'
 import { ProgressMeter } from '../engine/progress.ts'
-import { createLogger } from '../log.ts'
+import { createLogger, type LogLevel } from '../log.ts'
 import { progressDisplay } from './progressbar.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -9,12 +9,13 @@ export async function withContext<T>(
   terminal: Terminal,
   quiet: boolean,
   work: (context: RunContext) => Promise<T>,
+  logLevel: LogLevel = 'warn',
 ): Promise<T> {
   const now = () => performance.now()
   const display = progressDisplay(terminal, quiet, now)
   const progress = new ProgressMeter((report) => display.show(report), { now, intervalMs: display.intervalMs })
   try {
-    return await work({ signal: terminal.signal, log: createLogger('warn'), progress })
+    return await work({ signal: terminal.signal, log: createLogger(logLevel), progress })
   } finally {
     display.stop()
   }

@@ -1,30 +1,33 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** Chunks of about 1 MiB between two minor collections: measured to halve the resident set at no cost in time. */
-const CHUNKS_PER_COLLECTION = 4
+/** Buffers between two minor collections. Less than what is in use at once would make each buffer outlive two of them. */
+const BYTES_PER_MINOR_COLLECTION = 4 * 1024 * 1024
 /** Buffers that outlived two minor collections are freed by a major one only: due when so many bytes have piled up. */
-const GROWTH_PER_MAJOR_COLLECTION = 4 * 1024 * 1024
+const GROWTH_PER_MAJOR_COLLECTION = 6 * 1024 * 1024
 
 type CollectGarbage = (options: { type: 'minor' | 'major' }) => void
 
 /**
- * A function to call once a chunk. Chunks live outside V8's heap and die young, but V8 sees only their small handles
- * and lets them pile up; collections now and then keep memory flat.
+ * A function to call once a chunk. What is compressed and decompressed lies outside V8's heap and dies young, but V8 sees
+ * only small handles and lets them pile up; collections now and then keep memory flat.
  */
 export function createCollector(): () => void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as CollectGarbage
-  let chunks = 0
-  let floor = process.memoryUsage().external
+  const bytesNow = () => process.memoryUsage().external
+  let mark = bytesNow()
+  let floor = mark
   return () => {
-    chunks += 1
-    if (chunks % CHUNKS_PER_COLLECTION !== 0) return
+    const bytes = bytesNow()
+    mark = Math.min(mark, bytes)
+    if (bytes - mark < BYTES_PER_MINOR_COLLECTION) return
     collect({ type: 'minor' })
-    const { external } = process.memoryUsage()
-    floor = Math.min(floor, external)
-    if (external - floor < GROWTH_PER_MAJOR_COLLECTION) return
+    mark = bytesNow()
+    floor = Math.min(floor, mark)
+    if (mark - floor < GROWTH_PER_MAJOR_COLLECTION) return
     collect({ type: 'major' })
-    floor = process.memoryUsage().external
+    mark = bytesNow()
+    floor = mark
   }
 }

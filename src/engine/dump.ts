@@ -1,25 +1,36 @@
+import { checkCompression } from '../compression/compress.ts'
 import type { CompressionOptions } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import type { MetadataSpelling } from '../pgpack/columns.ts'
+import { describeTypes } from '../postgres/catalog-types.ts'
 import type { ConnectionConfig } from '../postgres/types.ts'
-import type { DumpObject } from '../run/config.ts'
-import type { ArtifactRef, RunTotals } from '../run/result.ts'
-import { checkManifest, MANIFEST_NAME, type ManifestObject, writeManifest } from '../storage/manifest.ts'
+import type { DumpObject, DumpRunConfig } from '../run/config.ts'
+import type { ArtifactRef, Outcome, RunTotals } from '../run/result.ts'
+import { checkManifest, MANIFEST_NAME, type Manifest, writeManifest } from '../storage/manifest.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import type { RunContext } from './context.ts'
-import { dumpObject } from './dump-object.ts'
+import { ObjectDump } from './dump-object.ts'
+import { drawDump } from './dump-plan.ts'
+import { dumpAll } from './dump-pool.ts'
+import { copyOf, extensionOf, type FileFormat } from './format.ts'
 import { buildManifest, fileName, manifestObject, type RunIdentity } from './manifest.ts'
-import { type Readers, withReaders } from './readers.ts'
-import { type DumpSource, findSource } from './source.ts'
+import { endReading, type Readers, type ReadOptions, withReaders } from './readers.ts'
+import type { DumpSource } from './source.ts'
+import { explainSelect } from './source-check.ts'
+import { findSources } from './source-list.ts'
 import { addTotals, noTotals } from './totals.ts'
+import { verifyFiles } from './verify.ts'
 
-interface DumpRequest {
+interface DumpRequest extends Omit<ReadOptions, 'rehearsal'>, Partial<FileFormat> {
   readonly source: ConnectionConfig
   readonly connections: number
   readonly compression: CompressionOptions
   /** `released` when not given. */
   readonly spelling?: MetadataSpelling
   readonly store: ObjectStore
+  /** Run on the source after the last row, outside the snapshot's transaction, each committed on its own. */
+  readonly after?: readonly string[] | undefined
+  readonly explain?: DumpRunConfig['explain'] | undefined
 }
 
 export interface ArtifactDumpRequest extends DumpRequest {
@@ -27,6 +38,7 @@ export interface ArtifactDumpRequest extends DumpRequest {
   /** Key prefix of this attempt: nothing else may have written below it. */
   readonly path: string
   readonly run?: RunIdentity
+  readonly verify?: DumpRunConfig['verify'] | undefined
 }
 
 export interface FileDumpRequest extends DumpRequest {
@@ -35,35 +47,21 @@ export interface FileDumpRequest extends DumpRequest {
   readonly key: string
 }
 
+/** A dump that was carried out, not only planned. */
+export type DumpOutcome = Outcome & { readonly artifact: ArtifactRef }
+
 /**
- * Dumps objects in one snapshot into `<path>/<object>.pgpack` and commits them by `<path>/manifest.json`, which is
- * written last and read back. Without that manifest a reader trusts nothing of what lies there.
+ * Dumps objects in one snapshot into files below `path` and commits them by `<path>/manifest.json`, which is written
+ * last and read back. Without that manifest a reader trusts nothing of what lies there.
  * @throws PgpackError; after a failure no file of this attempt is left where the store lets us remove it.
  */
-export async function dump(
-  request: ArtifactDumpRequest,
-  context: RunContext,
-): Promise<{ totals: RunTotals; artifact: ArtifactRef }> {
+export async function dump(request: ArtifactDumpRequest, context: RunContext): Promise<DumpOutcome> {
   const { store, path } = request
-  const { database } = request.source
-  await store.check(context.signal)
-  return withReaders(request.source, request.connections, context, async (readers) => {
-    const sources = await findSources(request.objects, readers)
-    startProgress(sources, context)
-    const files = sources.map((source) => ({ source, file: fileName(source) }))
-    const keys = files.map(({ file }) => `${path}/${file}`)
+  return withSources(request, request.objects, context, async (readers, sources) => {
+    const keys = sources.map((source) => keyOf(source, request))
     try {
-      const entries: ManifestObject[] = []
-      let totals = noTotals
-      for (const { source, file } of files) {
-        const summary = await dumpObject(source, readers.all, { ...request, key: `${path}/${file}` }, context)
-        entries.push(manifestObject(source, file, request.compression, summary))
-        totals = addTotals(totals, summary)
-      }
-      const manifest = buildManifest(readers, entries, { database, createdAt: new Date(), run: request.run })
-      const { sha256 } = await writeManifest(store, path, manifest, context.signal)
-      await checkManifest(store, path, manifest, context.signal)
-      return { totals, artifact: { path, manifestSHA256: sha256 } }
+      const dumps = await dumpSources(sources, keys, readers, request, context)
+      return await commit(dumps, readers, request, context)
     } catch (error) {
       await removeLeftovers(store, path, keys, context)
       throw error
@@ -72,32 +70,128 @@ export async function dump(
 }
 
 /** Dumps one object into one file of its own, without a manifest: the file's header holds its lengths. */
-export async function dumpFile(request: FileDumpRequest, context: RunContext): Promise<RunTotals> {
-  await request.store.check(context.signal)
-  return withReaders(request.source, request.connections, context, async (readers) => {
-    const source = await findSource(readers.leader, request.object, readers.all.length)
-    startProgress([source], context)
-    return addTotals(noTotals, await dumpObject(source, readers.all, request, context))
+export async function dumpFile(request: FileDumpRequest, context: RunContext): Promise<Outcome> {
+  return withSources(request, [request.object], context, async (readers, sources) => {
+    checkSingle(sources)
+    const dumps = await dumpSources(sources, [request.key], readers, request, context)
+    await endReading(readers, request.after)
+    return { totals: totalsOf(dumps) }
   })
 }
 
-/** All objects are looked up before the first row moves, so that a misspelled one costs nothing. */
-async function findSources(objects: readonly DumpObject[], readers: Readers): Promise<DumpSource[]> {
-  const sources: DumpSource[] = []
-  for (const object of objects) {
-    const source = await findSource(readers.leader, object, readers.all.length)
-    if (sources.some((other) => other.name === source.name)) {
-      throw new PgpackError('CONFIG_INVALID', `${source.name} is asked for twice: give each object its own name`)
-    }
-    sources.push(source)
+/**
+ * Does all that comes before the first row and tells what would go where; writes nothing, and what `before` does is
+ * rolled back. Throws what the dump would.
+ */
+export async function planDump(request: ArtifactDumpRequest | FileDumpRequest, context: RunContext): Promise<Outcome> {
+  const objects = 'object' in request ? [request.object] : request.objects
+  const rehearsal = { ...request, rehearsal: true }
+  return withSources(rehearsal, objects, context, async (_readers, sources) => {
+    if ('object' in request) checkSingle(sources)
+    return drawDump(request, sources, (source) => ('object' in request ? request.key : keyOf(source, request)), context)
+  })
+}
+
+function checkSingle(sources: readonly DumpSource[]): void {
+  if (sources.length === 1) return
+  const message = `the pattern fits ${sources.length} tables: name a folder for them, by a / at its end`
+  throw new PgpackError('CONFIG_INVALID', message, { expected: '1 table', found: `${sources.length} tables` })
+}
+
+function keyOf(source: DumpSource, request: ArtifactDumpRequest): string {
+  const { format } = formatOf(request)
+  return `${request.path}/${fileName(source, extensionOf(format, request.compression))}`
+}
+
+function formatOf({ format = 'PGPack', copyOptions }: Partial<FileFormat>): FileFormat {
+  return { format, copyOptions }
+}
+
+/** Finds and checks every object on both sides before `work` moves the first row. */
+async function withSources<T>(
+  request: DumpRequest & Pick<ReadOptions, 'rehearsal'>,
+  objects: readonly DumpObject[],
+  context: RunContext,
+  work: (readers: Readers, sources: readonly DumpSource[]) => Promise<T>,
+): Promise<T> {
+  const { source, connections, store, session, before, rehearsal } = request
+  const { format, copyOptions } = formatOf(request)
+  if (format === 'PGPack' && copyOptions !== undefined) {
+    throw new PgpackError('CONFIG_INVALID', 'copyOptions go with format Binary, Text or CSV: a PGPack file has none')
   }
-  return sources
+  checkCompression(request.compression)
+  await store.check(context.signal)
+  const read = async (readers: Readers) => {
+    const how = { connections, log: context.log, ...copyOf({ format, copyOptions }) }
+    const sources = await findSources(readers.leader, objects, how)
+    checkMoment(request, sources)
+    if (request.explain === 'Plan') await logPlans(readers, sources, context)
+    return work(readers, sources)
+  }
+  return withReaders(source, connections, context, read, { session, before, rehearsal })
+}
+
+/** Each statement of a ReadCommitted transaction has a snapshot of its own: several objects would be of several moments. */
+function checkMoment({ session }: DumpRequest, sources: readonly DumpSource[]): void {
+  if (session?.isolation !== 'ReadCommitted' || sources.length === 1) return
+  const message = `session.isolation ReadCommitted goes with one object, found ${sources.length}: use RepeatableRead, which reads all of them in one snapshot`
+  throw new PgpackError('CONFIG_INVALID', message, { expected: '1 object', found: `${sources.length} objects` })
+}
+
+async function logPlans({ leader }: Readers, sources: readonly DumpSource[], { log }: RunContext): Promise<void> {
+  for (const { name, select } of sources) {
+    log.info({ object: name, plan: await explainSelect(leader, select) }, 'how the server reads the object')
+  }
+}
+
+async function dumpSources(
+  sources: readonly DumpSource[],
+  keys: readonly string[],
+  readers: Readers,
+  request: DumpRequest,
+  context: RunContext,
+): Promise<readonly ObjectDump[]> {
+  startProgress(sources, context)
+  const { store, compression, spelling } = request
+  const target = { store, compression, ...formatOf(request), ...(spelling === undefined ? {} : { spelling }) }
+  const dumps = sources.map(
+    (source, index) => new ObjectDump(source, { ...target, key: keys[index] ?? '' }, context.progress),
+  )
+  await dumpAll(dumps, readers.all, context.signal)
+  return dumps
 }
 
 function startProgress(sources: readonly DumpSource[], context: RunContext): void {
   const estimates = sources.map((source) => source.estimatedRows)
   const total = estimates.reduce((sum, rows) => (sum === undefined || rows === undefined ? undefined : sum + rows), 0n)
   context.progress.start({ objects: sources.length, unit: 'rows', total })
+}
+
+function totalsOf(dumps: readonly ObjectDump[]): RunTotals {
+  return dumps.reduce((totals, { dumped }) => addTotals(totals, dumped), noTotals)
+}
+
+/** All files are there: the manifest makes a dump of them. */
+async function commit(
+  dumps: readonly ObjectDump[],
+  readers: Readers,
+  request: ArtifactDumpRequest,
+  { signal }: RunContext,
+): Promise<DumpOutcome> {
+  const { store, path, compression, verify, session, run } = request
+  const written = { ...formatOf(request), compression }
+  const objects = dumps.map(({ source, dumped }) => manifestObject(source, written, dumped))
+  const oids = dumps.flatMap(({ source }) => source.columns.map((column) => column.typeOid))
+  const types = await describeTypes(readers.leader, oids)
+  await endReading(readers, request.after)
+  if (verify !== undefined && verify !== 'None') await verifyFiles(store, path, objects, verify, signal)
+  const { database } = request.source
+  const isolation = session?.isolation ?? 'RepeatableRead'
+  const facts = { database, createdAt: new Date(), run, isolation, types }
+  const manifest: Manifest = buildManifest(readers, objects, facts)
+  const { sha256 } = await writeManifest(store, path, manifest, signal)
+  await checkManifest(store, path, manifest, signal)
+  return { totals: totalsOf(dumps), artifact: { path, manifestSHA256: sha256 } }
 }
 
 /** Time for removing what a failed attempt wrote; well within the pod's grace period of 30 s. */

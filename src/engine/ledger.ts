@@ -3,22 +3,39 @@ import type { PostgresConnection } from '../postgres/connection.ts'
 import type { RunTotals } from '../run/result.ts'
 
 /**
- * Exactly-once Append: a row per run, written in the transaction that writes the rows. A retry that finds it knows that
- * an earlier attempt committed, even when that attempt was killed before it could say so.
+ * Exactly-once Append: a row per run, or per part of an object where each part is a transaction of its own, written in
+ * the transaction that writes the rows. A retry that finds it knows that an earlier attempt committed, even when that
+ * attempt was killed before it could say so.
  */
 const LEDGER = 'pgpack.ledger'
 
+/** What one row of the ledger stands for. */
+export interface Mark {
+  /** `source -> schema.table`; empty for what concerns the whole run. */
+  readonly object: string
+  readonly part: number
+  /** Into how many parts the object was split: another attempt that splits it otherwise must not go on from here. */
+  readonly parts: number
+}
+
+/** The run, with all its objects. */
+export const WHOLE_RUN: Mark = { object: '', part: 0, parts: 1 }
 /** SQLSTATE unique_violation. */
 const UNIQUE_VIOLATION = '23505'
 
 const CREATE_SCHEMA = 'CREATE SCHEMA IF NOT EXISTS pgpack'
 const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS ${LEDGER} (
-  run_id text PRIMARY KEY,
+  run_id text NOT NULL,
+  object text NOT NULL DEFAULT '',
+  part integer NOT NULL DEFAULT 0,
+  parts integer NOT NULL DEFAULT 1,
   objects bigint NOT NULL,
   rows bigint NOT NULL,
   bytes bigint NOT NULL,
   stored_bytes bigint NOT NULL,
-  committed_at timestamptz NOT NULL DEFAULT now()
+  rejected_rows bigint NOT NULL DEFAULT 0,
+  committed_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run_id, object, part)
 )`
 
 /** Creates the ledger where there is none; not within a transaction. @throws PgpackError POSTGRES_PRIVILEGE */
@@ -26,25 +43,49 @@ export async function openLedger(session: PostgresConnection): Promise<void> {
   if (!(await ledgerExists(session))) await createLedger(session)
 }
 
-/** What an attempt of the run committed, if one did. */
-export async function findRun(session: PostgresConnection, runId: string): Promise<RunTotals | undefined> {
-  if (!(await ledgerExists(session))) return undefined
-  const [row] = await session.query<{ objects: string; rows: string; bytes: string; stored_bytes: string }>(
-    `SELECT objects, rows, bytes, stored_bytes FROM ${LEDGER} WHERE run_id = $1`,
+/** What an earlier attempt committed under a mark. */
+export interface Entry extends Mark {
+  readonly totals: RunTotals
+}
+
+interface EntryRow extends Mark {
+  readonly objects: string
+  readonly rows: string
+  readonly bytes: string
+  readonly stored_bytes: string
+  readonly rejected_rows: string
+}
+
+/** What attempts of the run have committed; empty where there is no ledger, or no run id. */
+export async function findEntries(session: PostgresConnection, runId: string | undefined): Promise<readonly Entry[]> {
+  if (runId === undefined || !(await ledgerExists(session))) return []
+  const rows = await session.query<EntryRow>(
+    `SELECT object, part, parts, objects, rows, bytes, stored_bytes, rejected_rows FROM ${LEDGER} WHERE run_id = $1`,
     [runId],
   )
-  if (row === undefined) return undefined
-  return { objects: Number(row.objects), rows: row.rows, bytes: row.bytes, storedBytes: row.stored_bytes }
+  return rows.map(({ object, part, parts, ...row }) => ({
+    object,
+    part,
+    parts,
+    totals: {
+      objects: Number(row.objects),
+      rows: row.rows,
+      bytes: row.bytes,
+      storedBytes: row.stored_bytes,
+      ...(row.rejected_rows === '0' ? {} : { rejectedRows: row.rejected_rows }),
+    },
+  }))
 }
 
 /**
- * Claims the run within the caller's transaction, before its first row. A second pod of the same run waits here until
+ * Claims a mark within the caller's transaction, before its first row. A second pod of the same run waits here until
  * the first one has committed or rolled back; false when it committed, and then the transaction is over.
  */
-export async function claimRun(session: PostgresConnection, runId: string): Promise<boolean> {
-  const claim = `INSERT INTO ${LEDGER} (run_id, objects, rows, bytes, stored_bytes) VALUES ($1, 0, 0, 0, 0)`
+export async function claim(session: PostgresConnection, runId: string, mark: Mark): Promise<boolean> {
+  const sql = `INSERT INTO ${LEDGER} (run_id, object, part, parts, objects, rows, bytes, stored_bytes)
+    VALUES ($1, $2, $3, $4, 0, 0, 0, 0)`
   try {
-    await session.query(claim, [runId])
+    await session.query(sql, [runId, mark.object, mark.part, mark.parts])
     return true
   } catch (error) {
     // Not ON CONFLICT, which PostgreSQL 9.4, and with it Greenplum 6, does not have.
@@ -54,11 +95,24 @@ export async function claimRun(session: PostgresConnection, runId: string): Prom
   }
 }
 
-export async function recordRun(session: PostgresConnection, runId: string, totals: RunTotals): Promise<void> {
+/** Fills in what was loaded under a mark that this transaction has claimed. */
+export async function record(
+  session: PostgresConnection,
+  runId: string,
+  { object, part }: Mark,
+  totals: RunTotals,
+): Promise<void> {
+  const { objects, rows, bytes, storedBytes, rejectedRows = '0' } = totals
   await session.query(
-    `UPDATE ${LEDGER} SET objects = $2, rows = $3, bytes = $4, stored_bytes = $5, committed_at = now() WHERE run_id = $1`,
-    [runId, totals.objects, totals.rows, totals.bytes, totals.storedBytes],
+    `UPDATE ${LEDGER} SET objects = $4, rows = $5, bytes = $6, stored_bytes = $7, rejected_rows = $8,
+      committed_at = now() WHERE run_id = $1 AND object = $2 AND part = $3`,
+    [runId, object, part, objects, rows, bytes, storedBytes, rejectedRows],
   )
+}
+
+/** Forgets what was recorded of objects whose tables are emptied in the same transaction. */
+export async function forget(session: PostgresConnection, runId: string, objects: readonly string[]): Promise<void> {
+  await session.query(`DELETE FROM ${LEDGER} WHERE run_id = $1 AND object = ANY ($2::text[])`, [runId, objects])
 }
 
 async function ledgerExists(session: PostgresConnection): Promise<boolean> {
@@ -77,7 +131,7 @@ async function createLedger(session: PostgresConnection): Promise<void> {
     throw new PgpackError(
       'POSTGRES_PRIVILEGE',
       `an exactly-once Append needs the table ${LEDGER}, and this user may not create it: GRANT CREATE ON DATABASE to ` +
-        `the user, or create it as an administrator and GRANT SELECT, INSERT, UPDATE on it: ${CREATE_TABLE}`,
+        `the user, or create it as an administrator and GRANT SELECT, INSERT, UPDATE, DELETE on it: ${CREATE_TABLE}`,
       { cause },
     )
   }

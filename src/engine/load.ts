@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto'
 import { errorMessage, PgpackError } from '../errors.ts'
-import { PGPackReader } from '../pgpack/reader.ts'
 import type { RandomAccessSource } from '../pgpack/source.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import { copyFrom } from '../postgres/copy.ts'
 import { copyIn } from '../postgres/copy-in.ts'
+import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { RelationInfo } from '../postgres/types.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
+import { objectName } from './source-name.ts'
 import type { ObjectTotals } from './totals.ts'
 
 /** A file of the store, for readers of the format. @throws PgpackError STORE_NO_OBJECT */
@@ -17,80 +16,96 @@ export async function openSource(store: ObjectStore, key: string, signal: AbortS
   return { size, read: (range) => store.read(key, signal, range) }
 }
 
-/** Opens a file for loading; its head is read and its lengths are checked against its size before this resolves. */
-export async function openFile(store: ObjectStore, key: string, signal: AbortSignal): Promise<OpenFile> {
-  const source = await openSource(store, key, signal)
-  const reader = await PGPackReader.open(source)
-  return { reader, size: source.size, headSHA256: createHash('sha256').update(reader.head).digest('hex') }
+/** Some bytes of a COPY stream on their way into a table. */
+export interface Piece {
+  readonly data: Buffer
+  /** Rows that begin in it. */
+  readonly rows: number
+  /** The memory may be used again: nobody looks at it any more. */
+  readonly release?: () => void
 }
 
-export interface OpenFile {
-  readonly reader: PGPackReader
-  /** Bytes in the store. */
-  readonly size: number
-  /** Hexadecimal, of the bytes before the body. */
-  readonly headSHA256: string
+/** What of a run's own reading a part may use: the number of the connection that writes it, from 0. */
+export interface Lane {
+  readonly number: number
+  readonly signal: AbortSignal
 }
 
-export interface Load extends OpenFile {
-  readonly table: RelationInfo
-  /** Column names in the file's order. */
-  readonly columns: readonly string[]
-  /** The object's name in the dump, or the file's, for messages. */
+/** Rows of an object that one COPY takes. */
+export interface Part {
+  /**
+   * The part as one complete COPY stream, header and trailer included. Throws at its end, at the latest, when what went
+   * by is not what was to be loaded; whoever loads it must not commit before the iteration has ended without an error.
+   */
+  read(lane: Lane): AsyncIterable<Piece>
+  /** Bytes in the store; 0 where there is none. */
+  readonly storedBytes: bigint
+  /** Rows of the part where its pieces do not tell: text cannot be counted without being parsed. */
+  readonly rows?: bigint
+}
+
+/** An object and the table that it goes into: found, checked, and ready to move. */
+export interface Load {
+  /** The object's name in the dump or the source, or the file's, for messages. */
   readonly name: string
-  /** What the manifest says of the body as it is stored. */
-  readonly bodySHA256?: string
+  /** Its name and columns; where `create` makes it, as it will be. */
+  readonly table: Pick<RelationInfo, 'schema' | 'name' | 'columns'>
+  /** Statements that make the table, which is not there, and its types. */
+  readonly create?: readonly string[] | undefined
+  /** Column names in the stream's order. */
+  readonly columns: readonly string[]
+  readonly parts: readonly Part[]
+  /** Whether another attempt finds the same rows in the same parts: true of files, not of a table that others write to. */
+  readonly repeatable: boolean
+  /** The COPY that takes the parts, into the table or one of the same columns. */
+  readonly statement: (table: QualifiedName) => string
+  /**
+   * What it means when fewer rows stay than were sent: an error (Exact), rows that the COPY was told to leave out because
+   * they do not convert (Rejects), or nothing, because a condition picks rows or nobody knows how many there are (Open).
+   */
+  readonly counting: 'Exact' | 'Rejects' | 'Open'
 }
 
-export interface FileHashes {
-  readonly headSHA256: string
-  readonly bodySHA256: string
-}
-
-/** @throws PgpackError MANIFEST_MISMATCH */
-export function checkHash(name: string, part: 'head' | 'body', expected: string, found: string): void {
-  if (found === expected) return
-  const message = `${name}: the ${part} of the file is not the one that was dumped: its SHA-256 is ${found}, not ${expected}`
-  throw new PgpackError('MANIFEST_MISMATCH', message, { expected, found })
+/** `source -> schema.table`, for messages and the ledger. */
+export function pairName(load: Pick<Load, 'name' | 'table'>): string {
+  return `${load.name} -> ${objectName(load.table)}`
 }
 
 /**
- * Loads one file into one table within the session's transaction. The reader checks frames, lengths and trailer as the
- * bytes pass; the first fault ends the COPY by CopyFail, so that no row of a damaged file is ever kept.
+ * Loads one part into a table within the session's transaction. The first fault ends the COPY by CopyFail, so that no
+ * row of a damaged part is ever kept.
  */
-export async function loadObject(session: PostgresConnection, load: Load, context: RunContext): Promise<ObjectTotals> {
-  const { reader, table } = load
-  const copy = await copyIn(session, copyFrom(table, load.columns), { signal: context.signal })
+export async function loadPart(
+  session: PostgresConnection,
+  load: Load,
+  part: Part,
+  { into, lane, context }: { readonly into: QualifiedName; readonly lane: number; readonly context: RunContext },
+): Promise<ObjectTotals> {
+  const { signal, progress } = context
+  const copy = await copyIn(session, load.statement(into), { signal })
   const collect = createCollector()
   let rawBytes = 0n
-  let stored = reader.bodyOffset
-  const hash = load.bodySHA256 === undefined ? undefined : createHash('sha256')
-  const onStored = (bytes: Buffer) => {
-    stored += bytes.length
-    hash?.update(bytes)
-    context.progress.stored(stored)
-  }
+  let sent = 0n
   try {
-    let rowsBefore = 0
-    for await (const chunk of reader.body({ onStored })) {
-      rawBytes += BigInt(chunk.length)
-      context.progress.moved(reader.rows - rowsBefore, chunk.length)
-      rowsBefore = reader.rows
-      await copy.write(chunk)
+    for await (const { data, rows, release } of part.read({ number: lane, signal })) {
+      rawBytes += BigInt(data.length)
+      sent += BigInt(rows)
+      progress.moved(rows, data.length)
+      await copy.write(data, release)
       collect()
-    }
-    if (load.bodySHA256 !== undefined && hash !== undefined) {
-      checkHash(load.name, 'body', load.bodySHA256, hash.digest('hex'))
     }
   } catch (error) {
     await copy.fail(`pgpack: ${errorMessage(error)}`)
     throw error
   }
   const rows = await copy.end()
-  if (rows !== BigInt(reader.rows)) {
-    const name = `${table.schema}.${table.name}`
-    throw new PgpackError('INTERNAL', `the file holds ${reader.rows} rows but ${name} took ${rows}`)
-  }
-  context.progress.objectDone()
-  return { rows, rawBytes, fileBytes: BigInt(load.size) }
+  if (part.rows !== undefined) progress.moved(Number(rows), 0)
+  const rejected = rejectedRows(load, part.rows ?? sent, rows)
+  return { rows, rawBytes, fileBytes: part.storedBytes, rejectedRows: rejected }
+}
+
+function rejectedRows(load: Load, sent: bigint, taken: bigint): bigint {
+  if (sent === taken || load.counting === 'Open') return 0n
+  if (load.counting === 'Rejects' && taken < sent) return sent - taken
+  throw new PgpackError('INTERNAL', `${pairName(load)}: ${sent} rows were sent but the table took ${taken}`)
 }

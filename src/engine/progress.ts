@@ -20,8 +20,7 @@ export class ProgressMeter {
   #objectsDone = 0
   #rows = 0n
   #bytes = 0n
-  #storedBefore = 0n
-  #storedOfObject = 0n
+  #storedBytes = 0n
 
   constructor(emit: (progress: Progress) => void, options: { now: () => number; intervalMs: number }) {
     this.#emit = emit
@@ -41,16 +40,14 @@ export class ProgressMeter {
     this.#tellNowAndThen()
   }
 
-  /** Compressed bytes of the current object that were written to or read from the store so far. */
-  stored(bytesOfObject: number): void {
-    this.#storedOfObject = BigInt(bytesOfObject)
+  /** Compressed bytes that were written to or read from the store since the last call. */
+  stored(bytes: number): void {
+    this.#storedBytes += BigInt(bytes)
     this.#tellNowAndThen()
   }
 
   objectDone(): void {
     this.#objectsDone += 1
-    this.#storedBefore = this.#storedBytes
-    this.#storedOfObject = 0n
     this.#tell()
   }
 
@@ -64,10 +61,6 @@ export class ProgressMeter {
       storedBytes: String(this.#storedBytes),
       ...(percent === undefined ? {} : { percent }),
     }
-  }
-
-  get #storedBytes(): bigint {
-    return this.#storedBefore + this.#storedOfObject
   }
 
   /** An estimate can be too low: 100 is said only when every object is done. */

@@ -4,7 +4,10 @@ import { WRITABLE_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import { CopyOptions } from '../postgres/copy-options/schema.ts'
 import { CHANNEL_BINDINGS, TARGET_SESSION_ATTRS, TLS_MODES } from '../postgres/types.ts'
+import { ISOLATIONS, RESTORE_MODES, TRANSACTIONS } from './choices.ts'
 import { closed, literals } from './schema.ts'
+
+export { ISOLATIONS, RESTORE_MODES, type RestoreMode, TRANSACTIONS } from './choices.ts'
 
 const text = Type.String({ minLength: 1 })
 
@@ -18,7 +21,8 @@ export const DatabaseConfig = Type.Object(
     targetSessionAttrs: Type.Optional(literals(TARGET_SESSION_ATTRS)),
     tls: Type.Object(
       {
-        mode: literals(TLS_MODES),
+        /** Not given: what the Secret's uri says, else Prefer. */
+        mode: Type.Optional(literals(TLS_MODES)),
         channelBinding: Type.Optional(literals(CHANNEL_BINDINGS)),
         caFile: Type.Optional(text),
         certFile: Type.Optional(text),
@@ -76,9 +80,6 @@ export const DumpObject = Type.Union([
   Type.Object({ tables: TablesObject }, closed),
   Type.Object({ query: QueryObject }, closed),
 ])
-
-/** ReadCommitted gives one snapshot to one COPY only, so it goes with one object and one connection. */
-export const ISOLATIONS = ['ReadCommitted', 'RepeatableRead', 'Serializable'] as const
 
 /** How a session is set up before its first statement. Not given: no timeouts, RepeatableRead for reading. */
 export const SessionConfig = Type.Object(
@@ -141,15 +142,6 @@ export const DumpRunConfig = Type.Object(
   closed,
 )
 
-/**
- * What happens to rows that are in the table already. Append keeps them; Truncate empties the table first, in the same
- * transaction; Replace loads into a table beside it and swaps; CreateIfMissing makes the table where there is none.
- */
-export const RESTORE_MODES = ['Append', 'Truncate', 'Replace', 'CreateIfMissing'] as const
-export type RestoreMode = (typeof RESTORE_MODES)[number]
-
-/** All: one transaction for all objects. PerObject: one each, what has committed stays. */
-export const TRANSACTIONS = ['PerObject', 'All'] as const
 /** Whether the planner's statistics of each loaded table are renewed. */
 export const ANALYZES = ['Always', 'Never'] as const
 

@@ -5,6 +5,13 @@ export const MOUNTS = {
   database: '/etc/pgpack/database',
   databaseCA: '/etc/pgpack/database-ca',
   databaseCert: '/etc/pgpack/database-cert',
+  /** A transfer has two databases, which stand in the place of the one. */
+  source: '/etc/pgpack/source',
+  sourceCA: '/etc/pgpack/source-ca',
+  sourceCert: '/etc/pgpack/source-cert',
+  target: '/etc/pgpack/target',
+  targetCA: '/etc/pgpack/target-ca',
+  targetCert: '/etc/pgpack/target-cert',
   store: '/etc/pgpack/store',
   storeCA: '/etc/pgpack/store-ca',
   volume: '/var/lib/pgpack/volume',

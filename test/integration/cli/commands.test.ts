@@ -276,7 +276,7 @@ describe('a misused command line', () => {
     ],
     [
       'a mode that there is not',
-      ['restore', '--dsn', 'postgres://u:p@127.0.0.1/db', '--table', 't', '--in', 'x', '--mode', 'replace'],
+      ['restore', '--dsn', 'postgres://u:p@127.0.0.1/db', '--table', 't', '--in', 'x', '--mode', 'overwrite'],
     ],
     ['a bucket without a key', ['inspect', 's3://bucket']],
     ['a name with three parts', ['dump', '--dsn', 'postgres://u:p@127.0.0.1/db', '--table', 'a.b.c', '--out', 'x']],

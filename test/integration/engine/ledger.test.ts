@@ -108,7 +108,7 @@ describe('two pods of one run at the same time', () => {
   beforeEach(async () => {
     await postgres.database.query(`
       CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.003); RETURN NEW; END $$;
-      CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION slow()`)
+      CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW EXECUTE PROCEDURE slow()`)
   })
 
   it('append once, and both tell what was committed', async () => {
@@ -134,7 +134,7 @@ describe('a connection that breaks during COMMIT', () => {
     await postgres.database.query(`
       CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
       CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON copied DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION slow()`)
+        FOR EACH ROW WHEN (NEW.id = 1) EXECUTE PROCEDURE slow()`)
   })
   afterEach(async () => proxy.stop())
 

@@ -15,11 +15,13 @@ import {
   copyingBackend,
   failureOf,
   fingerprint,
+  rowHash,
   type TestContext,
   testContext,
   useFolder,
 } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
+import { testedMajor } from '../../support/postgres-versions.ts'
 
 jest.setTimeout(60_000)
 
@@ -53,7 +55,7 @@ function intoTable(table: string, changes: Partial<ArtifactRestoreRequest> = {},
 /** What the whole database holds: rows of every table, and every schema. */
 async function everything(): Promise<unknown> {
   return postgres.database.query(`
-    SELECT n.nspname, c.relname, c.relfilenode, query_to_xml(format('SELECT count(*), sum(hashtextextended(t::text, 0)) FROM %I.%I t', n.nspname, c.relname), false, true, '')::text
+    SELECT n.nspname, c.relname, c.relfilenode, query_to_xml(format($$SELECT count(*), sum(${rowHash('t')}) FROM %I.%I t$$, n.nspname, c.relname), false, true, '')::text
     FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'r'
     WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1, 2`)
 }
@@ -68,6 +70,12 @@ async function refusal(work: () => Promise<unknown>): Promise<PgpackError> {
 }
 
 const sql = (text: string) => postgres.database.query(text)
+
+const generatedColumn: [what: string, definition: string, message: string] = [
+  'with a generated column',
+  'id int, price numeric(8,2), note text, mood mood GENERATED ALWAYS AS (NULL) STORED',
+  'column "mood" is generated in the table',
+]
 
 describe('a restore is refused before a row moves', () => {
   it.each<[what: string, definition: string, message: string]>([
@@ -101,11 +109,7 @@ describe('a restore is refused before a row moves', () => {
       'id int, price numeric(8,2), note text, mood text',
       'column "mood" is public.mood in the file but text in the table',
     ],
-    [
-      'with a generated column',
-      'id int, price numeric(8,2), note text, mood mood GENERATED ALWAYS AS (NULL) STORED',
-      'column "mood" is generated in the table',
-    ],
+    ...(testedMajor >= 12 ? [generatedColumn] : []),
     [
       'with a column that must be given',
       'id int, price numeric(8,2), note text, mood mood, extra int NOT NULL',
@@ -189,7 +193,7 @@ describe.each<RestoreMode>(['Append', 'Truncate'])(
       await sql(
         `CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id = NEW.id % ${ROWS - 1}; RETURN NEW; END $$`,
       )
-      await sql('CREATE TRIGGER double BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION double()')
+      await sql('CREATE TRIGGER double BEFORE INSERT ON old FOR EACH ROW EXECUTE PROCEDURE double()')
       const error = await refusal(() => intoTable('old', { mode }))
       expect(error).toMatchObject({ code: 'POSTGRES_DATA', retryable: false, details: { status: '23505' } })
     })
@@ -257,7 +261,7 @@ async function slow(table: string): Promise<void> {
   await sql(
     `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$`,
   )
-  await sql(`CREATE TRIGGER slow BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION slow()`)
+  await sql(`CREATE TRIGGER slow BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE PROCEDURE slow()`)
 }
 
 /** Resolves when bytes have passed; fails with a restore that fails before. */
@@ -301,7 +305,7 @@ async function truncateInside(share: number): Promise<void> {
 describe('a file without manifest', () => {
   it('is restored by what its own head says', async () => {
     await dumpOrdersFile('Zstd')
-    expect(await restoreOrdersFile('Truncate')).toMatchObject({ objects: 1, rows: String(ROWS) })
+    expect((await restoreOrdersFile('Truncate')).totals).toMatchObject({ objects: 1, rows: String(ROWS) })
     expect(await fingerprint(postgres.database, 'old')).toEqual(await fingerprint(postgres.database, 'orders'))
   })
 

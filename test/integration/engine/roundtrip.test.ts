@@ -9,6 +9,8 @@ import type { ObjectStore } from '../../../src/storage/store.ts'
 import { fingerprint, testContext, useFolder } from '../../support/engine.ts'
 import { useMinio } from '../../support/minio.ts'
 import { type TestDatabase, usePostgres } from '../../support/postgres.ts'
+import { testedMajor } from '../../support/postgres-versions.ts'
+import { itSince } from '../../support/since.ts'
 import { allTypes, userTypes } from '../../support/tables.ts'
 
 jest.setTimeout(60_000)
@@ -82,7 +84,13 @@ describe('a table of all common types', () => {
       // Other types first, in another order: none of the OIDs is the same.
       await target.query(`CREATE TYPE shift AS ENUM ('x'); CREATE TABLE shift_table (a int); ${userTypes}${allTypes}`)
       await target.query('TRUNCATE all_types')
-      await pass({ objects: [table('all_types')], target })
+      const passing = pass({ objects: [table('all_types')], target })
+      if (testedMajor < 14) {
+        // Arrays and rows hold the OIDs of their types, and the server insists on its own.
+        await expect(passing).rejects.toMatchObject({ code: 'TARGET_MISMATCH', message: /"c_moods".*"c_pair"/ })
+        return
+      }
+      await passing
       expect(await fingerprint(target, 'all_types')).toEqual(await fingerprint(postgres.database, 'all_types'))
     } finally {
       await target.drop()
@@ -111,19 +119,28 @@ describe('a table of odd shape', () => {
       await make(`CREATE TABLE "Copy;--${index}" (LIKE ${quoted}."T a/b.c""🐘")`)
       await pass({
         objects: [{ table: { schema: odd, name } }],
-        to: into(`${odd}.${name}`, `Copy;--${index}`),
+        to: into(`${quoted}."T a/b.c""🐘"`, `Copy;--${index}`),
         store: open(),
       })
       expect(await fingerprint(postgres.database, `"Copy;--${index}"`)).toEqual(before)
     }
   })
 
-  it('with generated, identity and defaulted columns keeps what is stored and computes the rest anew', async () => {
-    await make(`CREATE TABLE computed (
-      id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, b text DEFAULT 'x')`)
-    await make('INSERT INTO computed (a, b) SELECT i, null FROM generate_series(1, 500) i')
-    await expectSame('computed')
+  it('with identity and defaulted columns keeps what is stored', async () => {
+    await make(`CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, b text DEFAULT 'x')`)
+    await make('INSERT INTO counted (a, b) SELECT i, null FROM generate_series(1, 500) i')
+    await expectSame('counted')
   })
+
+  itSince(12)(
+    'with generated, identity and defaulted columns keeps what is stored and computes the rest anew',
+    async () => {
+      await make(`CREATE TABLE computed (
+      id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, b text DEFAULT 'x')`)
+      await make('INSERT INTO computed (a, b) SELECT i, null FROM generate_series(1, 500) i')
+      await expectSame('computed')
+    },
+  )
 
   it('with dropped columns passes', async () => {
     await make('CREATE TABLE dropped (a int, gone text, b text, gone_too int, c int)')
@@ -178,7 +195,7 @@ describe('something else than a plain table', () => {
       CREATE MATERIALIZED VIEW a_matview AS SELECT i AS a, 'mat ' || i AS b FROM generate_series(1, 300) i;
       CREATE TABLE a_partitioned (a int, b text) PARTITION BY RANGE (a);
       CREATE TABLE a_partition_1 PARTITION OF a_partitioned FOR VALUES FROM (0) TO (100);
-      CREATE TABLE a_partition_2 PARTITION OF a_partitioned DEFAULT;
+      CREATE TABLE a_partition_2 PARTITION OF a_partitioned FOR VALUES FROM (100) TO (MAXVALUE);
       INSERT INTO a_partitioned SELECT i, 'part ' || i FROM generate_series(1, 300) i;
     `)
   })
@@ -205,9 +222,9 @@ describe('something else than a plain table', () => {
 
   it('a partitioned table takes rows', async () => {
     const before = await fingerprint(postgres.database, 'a_partitioned')
-    await postgres.database.query('CREATE TABLE another (LIKE a_partitioned) PARTITION BY HASH (a)')
+    await postgres.database.query('CREATE TABLE another (LIKE a_partitioned) PARTITION BY RANGE (b)')
     await postgres.database.query(
-      'CREATE TABLE another_1 PARTITION OF another FOR VALUES WITH (MODULUS 1, REMAINDER 0)',
+      'CREATE TABLE another_1 PARTITION OF another FOR VALUES FROM (MINVALUE) TO (MAXVALUE)',
     )
     await pass({ objects: [table('a_partitioned')], to: into('public.a_partitioned', 'another') })
     expect(await fingerprint(postgres.database, 'another')).toEqual(before)
@@ -253,14 +270,11 @@ describe('a part of a table', () => {
 
 describe('several objects', () => {
   it('pass in one dump, each to its own name in another database', async () => {
-    await postgres.database.query(
-      'CREATE SCHEMA other; CREATE TABLE other.all_types (a int); INSERT INTO other.all_types SELECT generate_series(1, 77)',
-    )
-    const target = await postgres.server.createDatabase()
+    await postgres.database.query('CREATE SCHEMA other; CREATE TABLE other.all_types (a int)')
+    const target = await postgres.server.createDatabase({ template: postgres.database.name })
     try {
-      await target.query(
-        `${userTypes}${allTypes} TRUNCATE all_types; CREATE SCHEMA other; CREATE TABLE other.all_types (a int)`,
-      )
+      await target.query('TRUNCATE all_types')
+      await postgres.database.query('INSERT INTO other.all_types SELECT generate_series(1, 77)')
       const objects = [table('all_types'), { table: { schema: 'other', name: 'all_types' } }]
       const totals = await pass({ objects, connections: 2, target })
       expect(totals.restored).toMatchObject({ objects: 2, rows: String(2004 + 77) })

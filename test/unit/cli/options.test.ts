@@ -18,6 +18,8 @@ describe('--compression', () => {
     ['zstd', { method: 'Zstd' }],
     ['zstd:1', { method: 'Zstd', level: 1 }],
     ['zstd:22', { method: 'Zstd', level: 22 }],
+    ['zstd:auto', { method: 'Zstd', level: 'Auto' }],
+    ['Zstd:Auto', { method: 'Zstd', level: 'Auto' }],
     ['ZSTD:3', { method: 'Zstd', level: 3 }],
     ['lz4', { method: 'LZ4' }],
     ['None', { method: 'None' }],
@@ -25,12 +27,12 @@ describe('--compression', () => {
     expect(parseCompression(text)).toEqual(options)
   })
 
-  it.each(['', 'gzip', 'snappy', 'lz4:3', 'none:1', 'zstd:1:2', ':3', 'zstd 3', 'zst'])(
+  it.each(['', 'gzip', 'snappy', 'lz4:3', 'lz4:auto', 'none:1', 'zstd:1:2', ':3', 'zstd 3', 'zst'])(
     '%j is refused with what there is',
     (text) => {
       const error = refusal(() => parseCompression(text))
       expect(error).toMatchObject({ code: 'CONFIG_INVALID', retryable: false })
-      expect(error.message).toBe(`--compression "${text}" is none of zstd, zstd:LEVEL, lz4, none`)
+      expect(error.message).toBe(`--compression "${text}" is none of zstd, zstd:LEVEL, zstd:auto, lz4, none`)
     },
   )
 

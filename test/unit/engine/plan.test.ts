@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { type BlockRange, planRanges } from '../../../src/engine/plan.ts'
+import { type BlockRange, keyCondition, planKeyRanges, planRanges } from '../../../src/engine/plan.ts'
 
 const postgres = { versionNumber: 180_000, flavour: 'PostgreSQL' } as const
 const table = (pages: number) => ({ kind: 'r', pages })
@@ -80,7 +80,7 @@ describe('a relation is read as a whole', () => {
     expect(planRanges(table(100_000), postgres, 1)).toEqual(whole)
   })
 
-  it.each(['p', 'v', 'm', 'f'])('when its relkind is %s, which has no blocks of its own or no TID scan', (kind) => {
+  it.each(['v', 'f'])('when its relkind is %s, which has no blocks of its own', (kind) => {
     expect(planRanges({ kind, pages: 1000 }, postgres, 4)).toEqual(whole)
   })
 
@@ -91,5 +91,53 @@ describe('a relation is read as a whole', () => {
   it('before PostgreSQL 14, where a ctid condition reads the whole table', () => {
     expect(planRanges(table(1000), { ...postgres, versionNumber: 139_999 }, 4)).toEqual(whole)
     expect(planRanges(table(1000), { ...postgres, versionNumber: 140_000 }, 4)).toHaveLength(4)
+  })
+})
+
+describe('a partitioned table', () => {
+  it('is split by the blocks of its largest partition, into as many ranges as all of them make', () => {
+    const ranges = planRanges({ kind: 'p', pages: 1000, totalPages: 80_000 }, postgres, 2)
+    expect(ranges).toHaveLength(10)
+    expect(ranges[0]).toEqual({ from: 0, to: 100 })
+    expect(ranges.at(-1)).toEqual({ from: 900, to: undefined })
+  })
+})
+
+describe('the ranges of a whole number', () => {
+  const anyBounds = fc
+    .tuple(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }))
+    .map(([one, other]) => (one < other ? { min: one, max: other } : { min: other, max: one }))
+  const anySize = fc.integer({ min: 0, max: 100 * 64 * 1024 * 1024 })
+
+  it('follow one another and are open at both ends, so that each value is in one of them', () => {
+    fc.assert(
+      fc.property(anyBounds, anySize, anyConnections, (bounds, size, connections) => {
+        const ranges = planKeyRanges(bounds, size, connections)
+        expect(ranges[0]?.from).toBeUndefined()
+        expect(ranges.at(-1)?.to).toBeUndefined()
+        for (const [index, { to }] of ranges.entries()) {
+          expect(ranges[index + 1]?.from).toBe(to)
+          if (to !== undefined) expect(to > bounds.min && to <= bounds.max).toBe(true)
+        }
+      }),
+    )
+  })
+
+  it('are as many as there are connections, or 64 MiB of table, or values', () => {
+    const hundred = { min: 1n, max: 100n }
+    expect(planKeyRanges(hundred, 0, 4)).toHaveLength(4)
+    expect(planKeyRanges(hundred, 10 * 64 * 1024 * 1024, 4)).toHaveLength(10)
+    expect(planKeyRanges({ min: 5n, max: 7n }, 0, 8)).toHaveLength(3)
+    expect(planKeyRanges({ min: 5n, max: 5n }, 0, 8)).toEqual([{ from: undefined, to: undefined }])
+  })
+
+  it('are of one width', () => {
+    expect(planKeyRanges({ min: 0n, max: 99n }, 0, 4).map(({ from }) => from)).toEqual([undefined, 25n, 50n, 75n])
+  })
+
+  it('become conditions on the quoted column', () => {
+    expect(keyCondition('a"b', { from: -5n, to: 7n })).toBe('"a""b" >= -5 AND "a""b" < 7')
+    expect(keyCondition('id', { from: undefined, to: 7n })).toBe('"id" < 7')
+    expect(keyCondition('id', { from: undefined, to: undefined })).toBeUndefined()
   })
 })

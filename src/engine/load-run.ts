@@ -1,0 +1,87 @@
+import { PgpackError } from '../errors.ts'
+import type { PostgresConnection } from '../postgres/connection.ts'
+import type { Outcome } from '../run/result.ts'
+import type { RunContext } from './context.ts'
+import { type DiagramObject, transferDiagram } from './diagram.ts'
+import { findEntries } from './ledger.ts'
+import { type Load, pairName } from './load.ts'
+import { findRun, ledgerId, loadInOneTransaction } from './load-all.ts'
+import { loadInManyTransactions } from './load-parallel.ts'
+import type { Prepared } from './preflight-plan.ts'
+import { throwProblems } from './preflight-report.ts'
+import { readOnlyProblem } from './preflight-table.ts'
+import { logCommitted, type TargetRequest, transactionOf, withTarget, withTargets } from './target.ts'
+import { noTotals } from './totals.ts'
+
+/**
+ * Checks everything that can be checked before the first row moves, and then moves the rows; a DryRun stops in between
+ * and tells what would happen. An attempt that finds its run in the ledger has nothing to do.
+ * @param source where the rows come from, for the plan: holds no secret
+ * @param prepare finds the objects and their tables, and what is wrong with them
+ */
+export async function runLoads(
+  request: TargetRequest,
+  source: string,
+  context: RunContext,
+  prepare: (session: PostgresConnection) => Promise<Prepared>,
+): Promise<Outcome> {
+  const transaction = transactionOf(request)
+  return withTarget(request, context, async (leader) => {
+    const runId = ledgerId(request)
+    const committed = runId === undefined ? undefined : await findRun(leader, runId)
+    if (runId !== undefined && committed !== undefined) return { totals: logCommitted(context, runId, committed) }
+    const prepared = await checked(leader, prepare)
+    if (request.runMode === 'DryRun')
+      return { totals: noTotals, plan: showPlan(source, leader, prepared.plan, context) }
+    const { loads } = prepared
+    await checkEarlierParts(leader, loads, request)
+    startProgress(prepared, context)
+    if (transaction === 'All') return { totals: await loadInOneTransaction(leader, loads, request, context) }
+    return withTargets(request, (request.connections ?? 1) - 1, context, async (others) => ({
+      totals: await loadInManyTransactions([leader, ...others], loads, request, context),
+    }))
+  })
+}
+
+async function checked(
+  leader: PostgresConnection,
+  prepare: (session: PostgresConnection) => Promise<Prepared>,
+): Promise<Prepared> {
+  const readOnly = await readOnlyProblem(leader)
+  if (readOnly !== undefined) throw new PgpackError(readOnly.code, readOnly.text)
+  const prepared = await prepare(leader)
+  throwProblems(prepared.problems)
+  return prepared
+}
+
+function showPlan(source: string, leader: PostgresConnection, objects: readonly DiagramObject[], { log }: RunContext) {
+  const { short, full } = transferDiagram({ source, target: leader.name, objects })
+  log.info({ plan: full }, 'dry run: nothing was written')
+  return objects.length > 1 ? `${short}\n\n${full}` : full
+}
+
+/** An attempt that splits the objects otherwise than the one before would load some rows twice and others never. */
+async function checkEarlierParts(
+  leader: PostgresConnection,
+  loads: readonly Load[],
+  request: TargetRequest,
+): Promise<void> {
+  const entries = await findEntries(leader, request.runId)
+  for (const load of loads.filter(({ repeatable }) => repeatable)) {
+    const expected = transactionOf(request) === 'All' ? 0 : load.parts.length
+    const entry = entries.find(({ object }) => object === pairName(load))
+    if (entry === undefined || entry.parts === expected) continue
+    throw new PgpackError(
+      'CONFIG_INVALID',
+      `run ${request.runId} has loaded some of ${pairName(load)} in ${entry.parts} parts and would now go on in ${expected || 'none'}: give it the connections and the transaction that it was begun with, or another run id`,
+      { expected: `${entry.parts} parts`, found: `${expected} parts` },
+    )
+  }
+}
+
+function startProgress({ loads, expectedRows }: Prepared, { progress }: RunContext): void {
+  const stored = loads.flatMap(({ parts }) => parts).reduce((sum, { storedBytes }) => sum + storedBytes, 0n)
+  const plan =
+    stored > 0n ? { unit: 'storedBytes' as const, total: stored } : { unit: 'rows' as const, total: expectedRows }
+  progress.start({ objects: loads.length, ...plan })
+}

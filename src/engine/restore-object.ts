@@ -1,0 +1,175 @@
+import { PgpackError } from '../errors.ts'
+import type { PostgresConnection } from '../postgres/connection.ts'
+import { copyFrom } from '../postgres/copy.ts'
+import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
+import type { CopyOptions } from '../postgres/copy-options/schema.ts'
+import { checkCopyOptions } from '../postgres/copy-options/validate.ts'
+import type { QualifiedName } from '../postgres/identifiers.ts'
+import type { RestoreRunConfig } from '../run/config.ts'
+import { joinKey } from '../storage/keys.ts'
+import type { Manifest, ManifestColumn, ManifestObject } from '../storage/manifest.ts'
+import type { ObjectStore } from '../storage/store.ts'
+import type { RunContext } from './context.ts'
+import { copyOf } from './format.ts'
+import { type Load, openSource, type Part } from './load.ts'
+import { checkBody, checkHash, filePart, openFile, wholeFile } from './load-file.ts'
+import { projectPart } from './load-projection.ts'
+import { rawFile } from './load-raw.ts'
+import { planParts } from './parts.ts'
+import type { SourceColumn } from './preflight.ts'
+import type { Pair, Target } from './preflight-plan.ts'
+
+/** An object of a manifest on its way into a table. */
+export interface ObjectPair extends Pair {
+  readonly object: ManifestObject
+  /** For each of the object's columns, whether it is loaded. */
+  readonly keep: readonly boolean[]
+  readonly how: CopyFormatOptions
+}
+
+export interface Mapping {
+  /** Empty: every object into the table of its own name. */
+  readonly objects: RestoreRunConfig['objects']
+  /** For objects that were dumped as Text or CSV, beside what their manifest says. */
+  readonly copyOptions?: CopyOptions | undefined
+}
+
+/**
+ * Which object goes into which table, by the mapping or each into the table of its own name.
+ * @throws PgpackError CONFIG_INVALID, POSTGRES_NO_COLUMN, OBJECT_UNSUPPORTED
+ */
+export function pairObjects(manifest: Manifest, { objects, copyOptions }: Mapping): readonly ObjectPair[] {
+  const types = manifest.types ?? []
+  if (objects.length === 0) {
+    return manifest.objects.map((object) =>
+      toPair(object, ownTable(object), { columns: undefined, copyOptions, types }),
+    )
+  }
+  return objects.map(({ from, to, columns }) => {
+    const object = manifest.objects.find((candidate) => candidate.name === from)
+    if (object !== undefined) return toPair(object, to, { columns, copyOptions, types })
+    const names = manifest.objects.map((candidate) => candidate.name).join(', ')
+    throw new PgpackError('CONFIG_INVALID', `the dump holds no object "${from}"; it holds: ${names}`)
+  })
+}
+
+function ownTable(object: ManifestObject): QualifiedName {
+  const { schema, relation } = object
+  if (schema !== undefined && relation !== undefined) return { schema, name: relation }
+  throw new PgpackError(
+    'CONFIG_INVALID',
+    `${object.name} is the result of a query and has no table of its own: name one in spec.objects[].to`,
+  )
+}
+
+interface PairOptions {
+  readonly columns: readonly string[] | undefined
+  readonly copyOptions: CopyOptions | undefined
+  readonly types: NonNullable<Manifest['types']>
+}
+
+function toPair(
+  object: ManifestObject,
+  to: QualifiedName,
+  { columns: wanted, copyOptions, types }: PairOptions,
+): ObjectPair {
+  const keep = keptColumns(object, wanted)
+  const columns = object.columns.filter((_, index) => keep[index])
+  const how = howToLoad(object, copyOptions)
+  return {
+    name: object.name,
+    to,
+    object,
+    keep,
+    how,
+    columns: columns.map(sourceColumn),
+    binary: how.format === 'Binary',
+    definition: {
+      columns: columns.map(({ name, type, typeOid, notNull }) => ({ name, type, typeOid, notNull })),
+      primaryKey: object.primaryKey,
+      distribution: object.distribution,
+      types,
+    },
+  }
+}
+
+function sourceColumn({ name, type, typeOid, typmod }: ManifestColumn): SourceColumn {
+  return { name, typeName: type, typeOid, typmod }
+}
+
+function keptColumns({ name, columns, format }: ManifestObject, wanted: readonly string[] | undefined): boolean[] {
+  const unknown = wanted?.find((column) => !columns.some((candidate) => candidate.name === column))
+  if (unknown !== undefined) {
+    const have = columns.map((column) => column.name).join(', ')
+    throw new PgpackError('POSTGRES_NO_COLUMN', `${name} has no column "${unknown}" in the dump; it has: ${have}`)
+  }
+  const keep = columns.map((column) => wanted === undefined || wanted.includes(column.name))
+  if (keep.every(Boolean) || format === 'PGPack' || format === 'Binary') return keep
+  const message = `${name} was dumped as ${format}, from which columns cannot be chosen without reading every value: load all of them, or dump it as PGPack`
+  throw new PgpackError('OBJECT_UNSUPPORTED', message, { expected: 'PGPack or Binary', found: format })
+}
+
+/** Options that only write a file mean nothing when it is read. */
+function howToLoad({ format, copyOptions = {} }: ManifestObject, override: CopyOptions | undefined): CopyFormatOptions {
+  if (format === 'PGPack') return copyOf({ format })
+  const { forceQuote: _, ignoreExternalPartitions: __, ...read } = copyOptions
+  return copyOf({ format, copyOptions: { ...read, ...override } })
+}
+
+export interface ObjectSource {
+  readonly store: ObjectStore
+  /** Where the manifest lies. */
+  readonly path: string
+  readonly connections: number
+  /** Hashes of bodies that are loaded in several parts are compared now. */
+  readonly checkBodies: boolean
+}
+
+/** Opens an object's file and splits it into parts. @throws PgpackError MANIFEST_MISMATCH, CONFIG_INVALID, PGPACK_*, STORE_* */
+export async function openObject(
+  session: PostgresConnection,
+  { object, keep, how }: ObjectPair,
+  target: Target,
+  source: ObjectSource,
+  context: RunContext,
+): Promise<Load> {
+  const columns = object.columns.filter((_, index) => keep[index]).map(({ name }) => name)
+  const { versionNumber, flavour } = session
+  const { format = 'Binary', options = {} } = how
+  checkCopyOptions(options, { format, direction: 'From', versionNumber, flavour, source: 'Table', columns })
+  const parts = await openParts(object, source, context)
+  return {
+    name: object.name,
+    table: target.table,
+    create: target.create,
+    columns,
+    parts: keep.every(Boolean) ? parts : parts.map((part) => projectPart(part, keep)),
+    repeatable: true,
+    statement: (table) => copyFrom(table, columns, how),
+    counting: countingOf(options),
+  }
+}
+
+function countingOf(options: CopyOptions): Load['counting'] {
+  if (options.where !== undefined) return 'Open'
+  return options.onError === 'Ignore' || options.segmentRejectLimit !== undefined ? 'Rejects' : 'Exact'
+}
+
+async function openParts(
+  object: ManifestObject,
+  { store, path, connections, checkBodies }: ObjectSource,
+  { signal, progress }: RunContext,
+): Promise<readonly Part[]> {
+  const key = joinKey(path, object.file)
+  const { name, bodySHA256 } = object
+  if (object.format !== 'PGPack') {
+    const facts = { name, method: object.compression.method, sha256: bodySHA256, rows: BigInt(object.rows) }
+    return [rawFile(await openSource(store, key, signal), facts, progress)]
+  }
+  const file = await openFile(store, key, signal)
+  checkHash(name, 'head', object.headSHA256, file.headSHA256)
+  const ranges = planParts(object, connections)
+  if (ranges.length === 1) return [wholeFile(file, { name, bodySHA256 }, progress)]
+  if (checkBodies) await checkBody(file, name, bodySHA256)
+  return ranges.map((range) => filePart(file, range, progress))
+}

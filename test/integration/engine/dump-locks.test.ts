@@ -1,0 +1,59 @@
+import { describe, expect, it, jest } from '@jest/globals'
+import { dump } from '../../../src/engine/dump.ts'
+import type { DumpObject } from '../../../src/run/config.ts'
+import { FilesystemStore } from '../../../src/storage/filesystem.ts'
+import { waitFor } from '../../cluster/processes.ts'
+import { backendsOf, failureOf, keysIn, testContext, useFolder } from '../../support/engine.ts'
+import { usePostgres } from '../../support/postgres.ts'
+
+jest.setTimeout(120_000)
+
+const ROWS = 3000
+const postgres = usePostgres({
+  setup: `CREATE TABLE orders (id int, filler text);
+    INSERT INTO orders SELECT i, repeat('x', 200) FROM generate_series(1, ${ROWS}) i;`,
+})
+const folder = useFolder()
+
+/** Looks larger than any table here, so that it is read first; then it waits before its first row. */
+const sleeping = (name: string, seconds: number): DumpObject => ({
+  query: {
+    name,
+    sql: `SELECT i, repeat('x', 100) AS filler, (SELECT pg_sleep(${seconds}))::text AS slept FROM generate_series(1, 1000000) i LIMIT 500000`,
+  },
+})
+const orders: DumpObject = { table: { schema: 'public', name: 'orders' } }
+
+const store = () => new FilesystemStore(folder.path)
+
+function dumpBehind(sleepers: number, seconds: number) {
+  const objects = [...Array.from({ length: sleepers }, (_, index) => sleeping(`q${index}`, seconds)), orders]
+  const request = { source: postgres.database.config, objects, connections: sleepers, store: store(), path: 'run' }
+  return dump({ ...request, compression: { method: 'Zstd', level: 1 } }, testContext())
+}
+
+const asleep = (count: number) =>
+  waitFor('the sessions sleep', 30_000, async () => {
+    const backends = await backendsOf(postgres.server)
+    return backends.filter(({ wait }) => wait === 'PgSleep').length === count || undefined
+  })
+
+describe('while other objects are read', () => {
+  it('a table that is still to come cannot be truncated: its rows belong to the snapshot', async () => {
+    const dumping = dumpBehind(1, 3)
+    await asleep(1)
+    const truncating = postgres.database.query("SET lock_timeout = '300ms'; TRUNCATE orders")
+    await expect(truncating).rejects.toMatchObject({ code: '55P03' })
+    expect((await dumping).totals.rows).toBe(String(500_000 + ROWS))
+  })
+
+  it('somebody who waits for an exclusive lock on it ends the dump, worth a retry, instead of a deadlock', async () => {
+    const failure = failureOf(dumpBehind(2, 3))
+    await asleep(2)
+    const waiting = postgres.database.query('TRUNCATE orders')
+    const error = await failure
+    expect(error).toMatchObject({ code: 'POSTGRES_BUSY', retryable: true, details: { status: '55P03' } })
+    await waiting
+    expect(await keysIn(store())).toEqual([])
+  })
+})

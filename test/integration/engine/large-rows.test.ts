@@ -1,0 +1,60 @@
+import { beforeEach, describe, expect, it, jest } from '@jest/globals'
+import type { WritableMethod } from '../../../src/compression/method.ts'
+import { dumpFile } from '../../../src/engine/dump.ts'
+import { restoreFile } from '../../../src/engine/restore.ts'
+import { FilesystemStore } from '../../../src/storage/filesystem.ts'
+import { failureOf, fingerprint, testContext, useFolder } from '../../support/engine.ts'
+import { usePostgres } from '../../support/postgres.ts'
+
+jest.setTimeout(180_000)
+
+const MEBIBYTE = 1024 ** 2
+
+describe('rows of hundreds of megabytes', () => {
+  const postgres = usePostgres({
+    setup: 'CREATE UNLOGGED TABLE copied (id int, body text); ALTER TABLE copied ALTER body SET STORAGE EXTERNAL',
+  })
+  const folder = useFolder()
+  let store: FilesystemStore
+
+  beforeEach(() => {
+    store = new FilesystemStore(folder.path)
+  })
+
+  /** Dumps a query into a file. */
+  const dump = (sql: string, method: WritableMethod) => {
+    const source = postgres.database.config
+    const object = { query: { name: 'large', sql } }
+    const compression = { method }
+    return dumpFile({ source, object, connections: 1, compression, store, key: 'large.pgpack' }, testContext())
+  }
+
+  it.each([
+    { method: 'Zstd', mebibytes: 200 },
+    { method: 'LZ4', mebibytes: 40 },
+    { method: 'None', mebibytes: 40 },
+  ] as const)(
+    'come back as they were, between small ones: $mebibytes MiB with $method',
+    async ({ method, mebibytes }) => {
+      const sizes = [10, mebibytes * MEBIBYTE, 20, 20 * MEBIBYTE, 30]
+      const rows = sizes.map((size, index) => `(${index}, repeat('${index}bcdefgh', ${Math.ceil(size / 8)}))`)
+      const query = `SELECT * FROM (VALUES ${rows.join(', ')}) AS t (id, body)`
+      expect((await dump(query, method)).totals.rows).toBe('5')
+      const target = postgres.database.config
+      const place = { store, key: 'large.pgpack', table: { schema: 'public', name: 'copied' } }
+      const restored = await restoreFile({ target, mode: 'Append', ...place }, testContext())
+      expect(restored.totals.rows).toBe('5')
+      expect(await fingerprint(postgres.database, 'copied')).toEqual(await fingerprint(postgres.database, `(${query})`))
+    },
+  )
+
+  it('that the server itself cannot send end the dump with its reason, and leave no file', async () => {
+    const half = 600 * MEBIBYTE
+    const error = await failureOf(dump(`SELECT repeat('a', ${half}) AS a, repeat('b', ${half}) AS b`, 'None'))
+    expect(error).toMatchObject({ code: 'POSTGRES_STATEMENT', retryable: false })
+    expect(error.message).toMatch(/buffer|memory alloc/)
+    await expect(store.stat('large.pgpack', new AbortController().signal)).rejects.toMatchObject({
+      code: 'STORE_NO_OBJECT',
+    })
+  })
+})
