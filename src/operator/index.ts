@@ -3,20 +3,23 @@ import type { Logger } from '../log.ts'
 import { createCachedReader, createCaches, type Informers } from './controllers/caches.ts'
 import { createLiveReader, createRunWriter } from './controllers/client.ts'
 import { ProgressFollowers } from './controllers/followers.ts'
-import { DUMPS, RESTORES } from './controllers/kinds.ts'
+import { registerInventory } from './controllers/inventory.ts'
+import { DUMPS, RESTORES, TRANSFERS } from './controllers/kinds.ts'
 import { RunMetrics } from './controllers/metrics.ts'
 import { RunReconciler } from './controllers/reconciler.ts'
 import { mapDumpToRestores, mapPodToRun } from './controllers/sources.ts'
 import type { ClusterAccess } from './manager/access.ts'
 import { systemClock } from './manager/clock.ts'
 import { type Controller, mapToController } from './manager/controller.ts'
+import type { LeaderElectionTiming } from './manager/leaderelection.ts'
 import { Manager } from './manager/manager.ts'
 import type { Resource } from './manager/resources.ts'
 import { ENGINE_CONTAINER, type JobSettings } from './specs/job.ts'
 import { RUN_LABELS } from './specs/metadata.ts'
 import type { Run } from './specs/run.ts'
 
-export { createInClusterAccess, readInClusterNamespace } from './manager/access.ts'
+export { checkInstallation } from './check.ts'
+export { createInClusterAccess, SERVICE_ACCOUNT_DIRECTORY } from './manager/access.ts'
 export type { ClusterAccess, JobSettings }
 
 export interface OperatorOptions {
@@ -28,7 +31,7 @@ export interface OperatorOptions {
   /** What is the same for all Jobs: the engine's image, which is the operator's own. */
   readonly job: JobSettings
   /** Left out: this process leads without asking, and must be the only one. */
-  readonly leaderElection?: {
+  readonly leaderElection?: LeaderElectionTiming & {
     /** Where the Lease lies: the operator's own namespace. */
     readonly namespace: string
     readonly leaseName: string
@@ -71,10 +74,15 @@ export async function runOperator(options: OperatorOptions, signal: AbortSignal)
 function addControllers(manager: Manager, options: OperatorOptions): ProgressFollowers[] {
   const caches = createCaches(manager, options.namespaces)
   const metrics = new RunMetrics(manager.metrics.registry)
+  registerInventory(manager.metrics.registry, [
+    { kind: 'PGPackDump', runs: caches.dumps },
+    { kind: 'PGPackRestore', runs: caches.restores },
+    { kind: 'PGPackTransfer', runs: caches.transfers },
+  ])
   const add = <R extends Run>(resource: Resource<R>, kind: R['kind'], runs: Informers<R>) => {
     const followers = createFollowers(manager, options.log, (key) => controller.queue.add(key))
     const reconciler = new RunReconciler({
-      cache: createCachedReader(caches, runs),
+      cache: createCachedReader(caches, kind, runs),
       live: createLiveReader(manager.client, resource),
       writer: createRunWriter(manager.client, options.job),
       followers,
@@ -94,8 +102,9 @@ function addControllers(manager: Manager, options: OperatorOptions): ProgressFol
   }
   const dumps = add(DUMPS, 'PGPackDump', caches.dumps)
   const restores = add(RESTORES, 'PGPackRestore', caches.restores)
+  const transfers = add(TRANSFERS, 'PGPackTransfer', caches.transfers)
   for (const informer of caches.dumps) restores.controller.watch(informer, mapDumpToRestores(caches.restores))
-  return [dumps.followers, restores.followers]
+  return [dumps.followers, restores.followers, transfers.followers]
 }
 
 function createFollowers(manager: Manager, log: Logger, moved: (key: string) => void): ProgressFollowers {

@@ -44,22 +44,22 @@ const Artifact = object(
   { description: 'What was written, or read, by the run that succeeded.' },
 )
 
-const Failure = object(
-  {
-    attempt: Type.Optional(text('Pod of the attempt.', 253)),
-    reason: Type.Optional(text('Why it failed, in CamelCase.', 1024)),
-    message: Type.Optional(text('What a person should know.', 4096)),
-    time: Type.Optional(time('When the operator saw it.')),
-  },
-  { description: 'The last attempt that failed, also when a later one succeeded.' },
-)
+const failure = {
+  attempt: Type.Optional(text('Pod of the attempt.', 253)),
+  reason: Type.Optional(text('Why it failed, in CamelCase.', 1024)),
+  message: Type.Optional(text('What a person should know.', 4096)),
+  time: Type.Optional(time('When the operator saw it.')),
+}
+
+const Failure = object(failure, { description: 'The last attempt that failed, also when a later one succeeded.' })
 
 /** The status of a run: of a dump, a restore and a transfer alike. Every field is optional; conditions come first. */
 export const RunStatus = object(
   {
     conditions: Type.Optional(
       Type.Array(Condition, {
-        description: 'Succeeded (Unknown while active), Reconciling, Stalled.',
+        description:
+          'Succeeded (Unknown while active), Reconciling, Stalled; ArtifactRemoved while a dump with deletionPolicy Delete is being deleted.',
         maxItems: 16,
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['type'],
@@ -71,6 +71,13 @@ export const RunStatus = object(
     attempts: Type.Optional(integer('Pods that were started for the run.', 0, 2 ** 31 - 1)),
     attempt: Type.Optional(text('Pod of the latest attempt, for kubectl logs.', 253)),
     lastFailure: Type.Optional(Failure),
+    failures: Type.Optional(
+      Type.Array(object(failure), {
+        description: 'The last ten attempts that failed, oldest first, with their causes cut short.',
+        maxItems: 10,
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
     startTime: Type.Optional(time('When the Job was created.')),
     completionTime: Type.Optional(time('When the run succeeded or failed.')),
     progress: Type.Optional(Progress),

@@ -9,6 +9,8 @@ import { truncate } from '../status/summarize.ts'
 import type { Observation } from './observation.ts'
 
 const MAX_FAILURE_MESSAGE = 2048
+const MAX_LISTED_MESSAGE = 512
+const MAX_FAILURES = 10
 
 /** The newest pod. A Job makes one after the other, so that is the current attempt, or the last one. */
 export function latestPod(pods: readonly Pod[]): Pod | undefined {
@@ -44,25 +46,41 @@ export function factsOf(observation: Observation): RunFacts {
   const attempts = attemptsOf(observation)
   const attempt = latestPod(pods)?.metadata?.name
   const startTime = run.status?.startTime ?? job?.metadata?.creationTimestamp
-  const lastFailure = failureFact(observation)
   return {
     ...(job?.metadata?.name === undefined ? {} : { jobName: job.metadata.name }),
     ...(attempts === 0 ? {} : { attempts }),
     ...(attempt === undefined ? {} : { attempt }),
     ...(startTime === undefined ? {} : { startTime }),
-    ...(lastFailure === undefined ? {} : { lastFailure }),
-    ...(progress === undefined ? {} : { progress: progressStatus(progress) }),
+    ...failureFacts(observation),
+    ...(progress === undefined ? {} : { progress: progressStatus(progress, run.kind !== 'PGPackTransfer') }),
   }
 }
 
-/** The newest failure, unless it is known already, or is only what a suspension asked for. */
-function failureFact({ run, pods, now }: Observation): AttemptFailure | undefined {
-  const pod = latestFailed(pods)
-  const attempt = pod?.metadata?.name
-  if (pod === undefined || attempt === undefined || attempt === run.status?.lastFailure?.attempt) return undefined
-  const { reason, message } = failureOf(pod)
-  if (reason === 'Cancelled' && run.spec.suspend === true) return undefined
-  return { attempt, reason, message: truncate(message, MAX_FAILURE_MESSAGE), time: formatTime(now) }
+/** Failures that the status does not know yet, oldest first; not what only a suspension asked for. */
+function newFailures({ run, pods, now }: Observation): AttemptFailure[] {
+  const known = new Set([...(run.status?.failures ?? []), run.status?.lastFailure].map((failure) => failure?.attempt))
+  const found = pods.filter((pod) => pod.status?.phase === 'Failed' && !known.has(pod.metadata?.name))
+  return found.toSorted(byAge).flatMap((pod) => {
+    const { reason, message } = failureOf(pod)
+    if (reason === 'Cancelled' && run.spec.suspend === true) return []
+    return [
+      {
+        attempt: pod.metadata?.name ?? '',
+        reason,
+        message: truncate(message, MAX_FAILURE_MESSAGE),
+        time: formatTime(now),
+      },
+    ]
+  })
+}
+
+/** The attempts that failed, with their causes: the newest in full, and the last ten cut short. */
+function failureFacts(observation: Observation): Pick<RunFacts, 'failures' | 'lastFailure'> {
+  const found = newFailures(observation)
+  const lastFailure = found.at(-1)
+  if (lastFailure === undefined) return {}
+  const short = found.map((failure) => ({ ...failure, message: truncate(failure.message ?? '', MAX_LISTED_MESSAGE) }))
+  return { failures: [...(observation.run.status?.failures ?? []), ...short].slice(-MAX_FAILURES), lastFailure }
 }
 
 /** `attempt 2 of 4, pod orders-dump-1a2b3c4d-x7k2p; attempt … failed: …`: the message of a run that runs. */
@@ -73,7 +91,7 @@ export function describeAttempt(observation: Observation, pod: Pod): string {
   // What a disruption ended is not counted against the limit, so there can be more attempts than it allows.
   const position = attempts > limit + 1 ? `attempt ${attempts}` : `attempt ${attempts} of ${limit + 1}`
   const ending = isEnding(pod, job) ? ', which is ending' : ''
-  const failure = failureFact(observation) ?? run.status?.lastFailure
+  const failure = failureFacts(observation).lastFailure ?? run.status?.lastFailure
   const earlier =
     failure === undefined ? '' : `; attempt ${failure.attempt} failed: ${failure.reason}: ${failure.message}`
   return `${position}, pod ${pod.metadata?.name}${ending}${earlier}`

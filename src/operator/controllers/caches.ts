@@ -12,9 +12,9 @@ import {
 } from '../manager/resources.ts'
 import { indexByOwner, OWNER_INDEX } from '../manager/store.ts'
 import { CHILD_SELECTOR } from '../specs/metadata.ts'
-import type { DumpRun, RestoreRun, Run } from '../specs/run.ts'
+import type { DumpRun, RestoreRun, Run, TransferRun } from '../specs/run.ts'
 import type { RunReader } from './client.ts'
-import { DUMPS, dumpRefOf, RESTORES } from './kinds.ts'
+import { DUMPS, dumpRefOf, RESTORES, TRANSFERS } from './kinds.ts'
 
 /** The informers of one resource: one for all namespaces, or one for each that is watched. */
 export type Informers<T extends ApiObject> = readonly Informer<T>[]
@@ -23,6 +23,8 @@ export type Informers<T extends ApiObject> = readonly Informer<T>[]
 export interface Caches {
   readonly dumps: Informers<DumpRun>
   readonly restores: Informers<RestoreRun>
+  readonly transfers: Informers<TransferRun>
+  /** Indexed by the run that controls them. */
   readonly jobs: Informers<Job>
   /** Indexed by owner. */
   readonly pods: Informers<Pod>
@@ -34,6 +36,19 @@ export const DUMP_REF_INDEX = 'dumpRef'
 export function indexByDumpRef(run: RestoreRun): readonly string[] {
   const name = dumpRefOf(run)
   return name === undefined ? [] : [refKey({ namespace: run.metadata.namespace, name })]
+}
+
+/** Jobs by kind, namespace and name of the run that controls them, whether or not it is there. */
+export const RUN_INDEX = 'run'
+
+export function indexByRun(job: Job): readonly string[] {
+  const { namespace, ownerReferences = [] } = job.metadata ?? {}
+  const controllers = ownerReferences.filter(({ controller }) => controller === true)
+  return controllers.map(({ kind, name }) => runKey(kind, { namespace, name }))
+}
+
+function runKey(kind: string, ref: ObjectRef): string {
+  return `${kind} ${refKey(ref)}`
 }
 
 /** Informers of everything that runs need, in these namespaces, or in all when there are none. */
@@ -48,13 +63,21 @@ export function createCaches(manager: Manager, namespaces: readonly string[]): C
   return {
     dumps: informers(DUMPS),
     restores: informers(RESTORES, { indexers: { [DUMP_REF_INDEX]: indexByDumpRef } }),
-    jobs: informers(JOBS, { ...children, transform: trimJob }),
+    transfers: informers(TRANSFERS),
+    jobs: informers(JOBS, { ...children, transform: trimJob, indexers: { [RUN_INDEX]: indexByRun } }),
     pods: informers(PODS, { ...children, transform: trimPod, indexers: { [OWNER_INDEX]: indexByOwner } }),
   }
 }
 
-export function createCachedReader<R extends Run>(caches: Caches, runs: Informers<R>): RunReader {
+/** What the informers know. */
+export interface CachedReader extends RunReader {
+  /** Every Job that says that a run of this name controls it: one that is there, or one that was. */
+  jobsOf(ref: ObjectRef): readonly Job[]
+}
+
+export function createCachedReader<R extends Run>(caches: Caches, kind: R['kind'], runs: Informers<R>): CachedReader {
   return {
+    jobsOf: (ref) => caches.jobs.flatMap(({ store }) => store.byIndex(RUN_INDEX, runKey(kind, ref))),
     run: async (ref) => find<R>(runs, ref),
     job: async (ref) => find(caches.jobs, ref),
     dump: async (ref) => find(caches.dumps, ref),

@@ -14,11 +14,13 @@ import {
   type Resource,
 } from '../manager/resources.ts'
 import { buildConfigMap } from '../specs/configmap.ts'
-import { buildJob, type JobSettings, type JobTurn } from '../specs/job.ts'
+import { buildJob, buildRemovalJob, type JobSettings, type JobTurn } from '../specs/job.ts'
+import { childName, removalName } from '../specs/names.ts'
 import type { DumpRun, Run } from '../specs/run.ts'
 import type { RunPlan } from '../specs/runconfig.ts'
 import type { StatusClient } from '../status/patcher.ts'
 import type { Warning } from '../status/pod.ts'
+import { ARTIFACT_FINALIZER } from './deletion.ts'
 import { DUMPS, kindOf } from './kinds.ts'
 
 /** Where an observation comes from: the caches, or the API server. */
@@ -34,6 +36,12 @@ export interface RunReader {
 export interface RunWriter extends StatusClient {
   /** ConfigMap and Job; takes those that are there already if the run controls them. */
   createJob(run: Run, plan: RunPlan, turn: JobTurn, signal: AbortSignal): Promise<Job>
+  /** ConfigMap and Job of the removal, likewise. */
+  createRemovalJob(run: Run, plan: RunPlan, deadlineSeconds: number, signal: AbortSignal): Promise<Job>
+  /** @throws ApiError Conflict when the run has changed since it was read */
+  addFinalizer(run: Run, signal: AbortSignal): Promise<Run>
+  /** As {@link addFinalizer}; nothing to do when the run is gone. */
+  removeFinalizer(run: Run, signal: AbortSignal): Promise<void>
   suspendJob(job: Job, suspend: boolean, signal: AbortSignal): Promise<void>
   /** Ends its pods, too. */
   deleteJob(job: Job, signal: AbortSignal): Promise<void>
@@ -64,6 +72,11 @@ export function createRunWriter(client: KubernetesClient, settings: JobSettings)
   const patchJob = async (job: Job, spec: Job['spec'] | object, signal: AbortSignal): Promise<void> => {
     await client.patch(JOBS, refOf(job), { metadata: { uid: job.metadata?.uid }, spec }, { signal })
   }
+  const createJob = async (run: Run, name: string, { config }: RunPlan, job: Job, signal: AbortSignal) => {
+    const owner = { kind: run.kind, name: run.metadata.name, uid: run.metadata.uid }
+    await client.createOwned(CONFIG_MAPS, buildConfigMap(run, name, config), owner, { signal })
+    return (await client.createOwned(JOBS, job, owner, { signal })).object
+  }
   return {
     read: async (run, signal) => client.find(kindOf(run), run.metadata, { signal }),
     patchStatus: async (run, status, signal) =>
@@ -71,11 +84,13 @@ export function createRunWriter(client: KubernetesClient, settings: JobSettings)
         signal,
         resourceVersion: run.metadata.resourceVersion,
       }),
-    createJob: async (run, plan, turn, signal) => {
-      const owner = { kind: run.kind, name: run.metadata.name, uid: run.metadata.uid }
-      await client.createOwned(CONFIG_MAPS, buildConfigMap(run, plan.config), owner, { signal })
-      const job = buildJob(run, plan.mounts, settings, turn)
-      return (await client.createOwned(JOBS, job, owner, { signal })).object
+    createJob: (run, plan, turn, signal) =>
+      createJob(run, childName(run), plan, buildJob(run, plan.mounts, settings, turn), signal),
+    createRemovalJob: (run, plan, deadlineSeconds, signal) =>
+      createJob(run, removalName(run), plan, buildRemovalJob(run, plan.mounts, settings, deadlineSeconds), signal),
+    addFinalizer: (run, signal) => client.addFinalizer(kindOf(run), run, ARTIFACT_FINALIZER, { signal }),
+    removeFinalizer: async (run, signal) => {
+      await client.removeFinalizer(kindOf(run), run, ARTIFACT_FINALIZER, { signal })
     },
     suspendJob: (job, suspend, signal) => patchJob(job, { suspend }, signal),
     expireJob: (job, ttlSecondsAfterFinished, signal) => patchJob(job, { ttlSecondsAfterFinished }, signal),

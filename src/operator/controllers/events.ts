@@ -19,8 +19,8 @@ const CALM = new Set<Reason>(['DumpNotFound', 'DumpNotSucceeded'])
 export function eventsBetween(before: RunStatus | undefined, after: RunStatus): RunEvent[] {
   const was = findCondition(before, 'Succeeded')
   const is = findCondition(after, 'Succeeded')
-  if (is === undefined) return []
-  const events: RunEvent[] = []
+  const events = removalEvents(before, after)
+  if (is === undefined) return events
   const tell = (reason: keyof typeof EVENT_REASONS, message: string): void => {
     events.push({ type: EVENT_REASONS[reason].type, reason, message })
   }
@@ -30,11 +30,24 @@ export function eventsBetween(before: RunStatus | undefined, after: RunStatus): 
   if (lastFailure !== undefined && lastFailure.attempt !== before?.lastFailure?.attempt) {
     tell('AttemptFailed', `attempt ${lastFailure.attempt} failed: ${lastFailure.reason}: ${lastFailure.message}`)
   }
+  if (is.status !== 'Unknown' && is.status === was?.status) return events
   if (is.status === 'True') tell('Succeeded', is.message)
   else if (is.status === 'False') tell('Failed', `${is.reason}: ${is.message}`)
   else if (is.reason !== was?.reason)
     events.push(...turn(was?.reason as Reason | undefined, is.reason as Reason, is.message))
   return events
+}
+
+/** A deleted dump is on its way out: that its artefact is removed, what stands in the way, and how it ended. */
+function removalEvents(before: RunStatus | undefined, after: RunStatus): RunEvent[] {
+  const was = findCondition(before, 'ArtifactRemoved')
+  const is = findCondition(after, 'ArtifactRemoved')
+  if (is === undefined || (is.status === was?.status && is.reason === was.reason)) return []
+  const { message } = is
+  if (is.status === 'True') return [{ type: 'Normal', reason: 'ArtifactRemoved', message }]
+  if (is.status === 'False') return [{ type: 'Warning', reason: 'ArtifactNotRemoved', message }]
+  if (is.reason !== 'Removing') return [{ type: 'Warning', reason: is.reason as Reason, message }]
+  return was === undefined ? [{ type: 'Normal', reason: 'RemovingArtifact', message }] : []
 }
 
 /** An active run has another reason than before. */

@@ -3,7 +3,9 @@ import type { Logger } from '../../log.ts'
 import { decodeProgress, type Progress } from '../../run/progress.ts'
 import { type Clock, jitteredBackoff, sleep } from '../manager/clock.ts'
 import { type ObjectRef, refKey } from '../manager/resources.ts'
+import { type MeasuredProgress, toCount } from '../status/progress.ts'
 import { splitLines } from './lines.ts'
+import { RATE_WINDOW_MS, RateMeter } from './rate.ts'
 
 /** Opens the log of a pod's engine, and follows it until the container ends or the signal is aborted. */
 export type LogSource = (pod: ObjectRef, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>
@@ -27,12 +29,14 @@ const RECONNECT_MAX_MS = 30_000
 interface Follower {
   readonly pod: string
   readonly abort: AbortController
+  readonly meter: RateMeter
   /** The newest line, known at once. */
-  newest?: Progress
+  newest?: MeasuredProgress
   /** What reconciles see: changes at most every {@link PROGRESS_INTERVAL_MS}. */
-  published?: Progress
+  published?: MeasuredProgress
   publishedAt: number
   cancelTimer: () => void
+  cancelIdleTimer: () => void
 }
 
 /**
@@ -60,8 +64,10 @@ export class ProgressFollowers {
     const follower: Follower = {
       pod: name,
       abort: new AbortController(),
+      meter: new RateMeter(),
       publishedAt: Number.NEGATIVE_INFINITY,
       cancelTimer: () => undefined,
+      cancelIdleTimer: () => undefined,
     }
     this.#followers.set(key, follower)
     void this.#run(key, pod, follower)
@@ -72,6 +78,7 @@ export class ProgressFollowers {
     if (follower === undefined) return
     this.#followers.delete(key)
     follower.cancelTimer()
+    follower.cancelIdleTimer()
     follower.abort.abort(new Error('the pod is not followed any more'))
   }
 
@@ -80,7 +87,7 @@ export class ProgressFollowers {
   }
 
   /** The progress of the run's pod, if it is the one that is followed. */
-  progressOf(key: string, pod: ObjectRef): Progress | undefined {
+  progressOf(key: string, pod: ObjectRef): MeasuredProgress | undefined {
     const follower = this.#followers.get(key)
     return follower?.pod === refKey(pod) ? follower.published : undefined
   }
@@ -104,18 +111,37 @@ export class ProgressFollowers {
 
   #take(key: string, follower: Follower, progress: Progress | undefined): void {
     if (progress === undefined || this.#followers.get(key) !== follower) return
+    const { clock } = this.#options
+    const rate = follower.meter.measure(clock.now(), toCount(progress.bytes))
     const waiting = follower.newest !== follower.published
-    follower.newest = progress
+    follower.cancelIdleTimer()
+    // Who moves nothing says nothing: its rate would stand for ever.
+    follower.cancelIdleTimer = clock.setTimeout(() => this.#stalled(key, follower), RATE_WINDOW_MS)
+    if (!waiting && !hasMoved(follower.published, progress)) return
+    follower.newest = rate === undefined ? progress : { ...progress, bytesPerSecond: rate }
     if (waiting) return
-    const due = follower.publishedAt + PROGRESS_INTERVAL_MS - this.#options.clock.now()
+    const due = follower.publishedAt + PROGRESS_INTERVAL_MS - clock.now()
     if (due <= 0) this.#publish(key, follower)
-    else follower.cancelTimer = this.#options.clock.setTimeout(() => this.#publish(key, follower), due)
+    else follower.cancelTimer = clock.setTimeout(() => this.#publish(key, follower), due)
+  }
+
+  #stalled(key: string, follower: Follower): void {
+    if (!follower.newest?.bytesPerSecond) return
+    follower.newest = { ...follower.newest, bytesPerSecond: 0 }
+    this.#publish(key, follower)
   }
 
   #publish(key: string, follower: Follower): void {
     if (follower.newest === undefined) return
+    follower.cancelTimer()
     follower.published = follower.newest
     follower.publishedAt = this.#options.clock.now()
     this.#options.moved(key)
   }
+}
+
+function hasMoved(before: Progress | undefined, after: Progress): boolean {
+  const of = ({ objectsDone, rows, bytes, storedBytes, percent }: Progress): string =>
+    [objectsDone, rows, bytes, storedBytes, percent].join()
+  return before === undefined || of(before) !== of(after)
 }

@@ -1,10 +1,12 @@
 import { PGPackDumpKind } from '../../api/v1alpha1/dump.ts'
 import { GROUP, type KindInfo, VERSION } from '../../api/v1alpha1/group.ts'
 import { PGPackRestoreKind } from '../../api/v1alpha1/restore.ts'
+import { PGPackTransferKind } from '../../api/v1alpha1/transfer.ts'
 import type { Resource } from '../manager/resources.ts'
-import type { DumpRun, RestoreRun, RestoreSource, Run } from '../specs/run.ts'
-import { planDump, planRestore, type RunPlan } from '../specs/runconfig.ts'
+import type { DumpRun, RestoreRun, RestoreSource, Run, TransferRun } from '../specs/run.ts'
+import { planDump, planRestore, planTransfer, type RunPlan } from '../specs/runconfig.ts'
 import { findCondition } from '../status/conditions.ts'
+import { hasFinalizer } from './deletion.ts'
 import type { Prerequisite } from './observation.ts'
 
 function resourceOf<R extends Run>(info: KindInfo): Resource<R> {
@@ -14,9 +16,13 @@ function resourceOf<R extends Run>(info: KindInfo): Resource<R> {
 export const DUMPS: Resource<DumpRun> = resourceOf(PGPackDumpKind)
 export const RESTORES: Resource<RestoreRun> = resourceOf(PGPackRestoreKind)
 
+export const TRANSFERS: Resource<TransferRun> = resourceOf(PGPackTransferKind)
+
+const KINDS = { PGPackDump: DUMPS, PGPackRestore: RESTORES, PGPackTransfer: TRANSFERS } as const
+
 /** Where a run's kind is served. */
-export function kindOf(run: Run): Resource<Run> {
-  return run.kind === 'PGPackDump' ? DUMPS : RESTORES
+export function kindOf({ kind }: Pick<Run, 'kind'>): Resource<Run> {
+  return KINDS[kind]
 }
 
 /** The dump that a run waits for; undefined for a run that needs none. */
@@ -32,12 +38,19 @@ export function prerequisiteOf(run: Run, dump: DumpRun | undefined): Prerequisit
   if (dump === undefined) {
     return { ...wait, reason: 'DumpNotFound', message: `PGPackDump ${name} does not exist in this namespace` }
   }
+  if (dump.metadata.deletionTimestamp !== undefined && hasFinalizer(dump)) {
+    return { ...wait, reason: 'DumpNotFound', message: `PGPackDump ${name} is being deleted with its artefact` }
+  }
   const succeeded = findCondition(dump.status, 'Succeeded')
   if (succeeded?.status === 'False') {
     const message = `PGPackDump ${name} has failed: ${succeeded.reason}: ${succeeded.message}`
     return { ready: false, final: true, reason: 'DumpFailed', message }
   }
   if (succeeded?.status === 'True' && dump.status?.artifact?.path !== undefined) return { ready: true }
+  if (succeeded?.status === 'True') {
+    const message = `PGPackDump ${name} was a DryRun: it has no artefact`
+    return { ready: false, final: true, reason: 'DumpFailed', message }
+  }
   return { ...wait, reason: 'DumpNotSucceeded', message: `PGPackDump ${name} has not succeeded yet` }
 }
 
@@ -46,7 +59,14 @@ export function prerequisiteOf(run: Run, dump: DumpRun | undefined): Prerequisit
  * @throws Error when the run is not ready by {@link prerequisiteOf}, or holds what its schema refuses
  */
 export function planOf(run: Run, dump: DumpRun | undefined): RunPlan {
-  return run.kind === 'PGPackDump' ? planDump(run) : planRestore(run, sourceOf(run, dump))
+  switch (run.kind) {
+    case 'PGPackDump':
+      return planDump(run)
+    case 'PGPackRestore':
+      return planRestore(run, sourceOf(run, dump))
+    case 'PGPackTransfer':
+      return planTransfer(run)
+  }
 }
 
 function sourceOf(run: RestoreRun, dump: DumpRun | undefined): RestoreSource {

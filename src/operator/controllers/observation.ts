@@ -1,7 +1,7 @@
-import type { Progress } from '../../run/progress.ts'
 import type { Job, Pod } from '../manager/resources.ts'
 import type { Run } from '../specs/run.ts'
 import type { Cause, Warning } from '../status/pod.ts'
+import type { MeasuredProgress } from '../status/progress.ts'
 
 /** What has to be there before a run's Job can be made: a restore waits for its dump. */
 export type Prerequisite =
@@ -14,21 +14,27 @@ export interface Rejection extends Cause {
   readonly final: boolean
 }
 
+/** A Job and its pods, in any order. */
+export interface JobSight {
+  readonly job: Job | undefined
+  readonly pods: readonly Pod[]
+}
+
 /** Everything that a decision is taken from. */
-export interface Observation {
+export interface Observation extends JobSight {
   readonly run: Run
   /** The run's Job by the name in the status, or by the name that its first Job gets; only if the run controls it. */
   readonly job: Job | undefined
-  /** Pods of that Job, in any order. */
-  readonly pods: readonly Pod[]
+  /** The Job that removes the run's artefact. Looked for only while the run is being deleted. */
+  readonly removal: JobSight
   readonly prerequisite: Prerequisite
   /** Whether all of the above was read from the API server in this visit. Caches lag behind, by seconds or by minutes. */
   readonly live: boolean
-  /** Set after a CreateJob that was refused in this visit. */
+  /** Set after the creation of a Job was refused in this visit. */
   readonly rejection?: Rejection
   /** Warning Events of the latest pod, or of the Job where it has none; oldest first. Read only while a pod is awaited. */
   readonly warnings: readonly Warning[]
   /** The newest progress of the running pod. */
-  readonly progress: Progress | undefined
+  readonly progress: MeasuredProgress | undefined
   readonly now: Date
 }

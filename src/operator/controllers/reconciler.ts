@@ -1,34 +1,31 @@
 import type { RunStatus } from '../../api/v1alpha1/status.ts'
 import { PgpackError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { ApiError } from '../manager/apierror.ts'
+import { ApiError, isNamespaceTerminating } from '../manager/apierror.ts'
 import type { Clock } from '../manager/clock.ts'
 import type { ReconcileContext, ReconcileOutcome } from '../manager/controller.ts'
-import {
-  type ApiObject,
-  controllerUid,
-  type Job,
-  type ObjectRef,
-  type Pod,
-  refKey,
-  splitKey,
-} from '../manager/resources.ts'
+import { type ApiObject, controllerUid, type Job, type ObjectRef, refKey, splitKey } from '../manager/resources.ts'
 import type { JobTurn } from '../specs/job.ts'
-import { childName } from '../specs/names.ts'
+import { childName, removalName } from '../specs/names.ts'
 import type { DumpRun, Run } from '../specs/run.ts'
+import { planRemoval } from '../specs/runconfig.ts'
 import { isFinal } from '../status/conditions.ts'
 import { writeStatus } from '../status/patcher.ts'
+import { refusal } from '../status/pod.ts'
 import { latestPod } from './attempts.ts'
+import type { CachedReader } from './caches.ts'
 import { isFinalRejection, type RunReader, type RunWriter } from './client.ts'
-import { type Decision, decide } from './decide.ts'
+import type { Action, Decision } from './decision.ts'
 import { eventsBetween, type RunEvent } from './events.ts'
 import type { ProgressFollowers } from './followers.ts'
+import { nextToEnd, viewOf } from './jobs.ts'
 import { dumpRefOf, planOf, prerequisiteOf } from './kinds.ts'
+import { decide } from './machine.ts'
 import type { RunMetrics } from './metrics.ts'
-import type { Observation, Rejection } from './observation.ts'
+import type { JobSight, Observation, Rejection } from './observation.ts'
 
 export interface RunReconcilerOptions {
-  readonly cache: RunReader
+  readonly cache: CachedReader
   readonly live: RunReader
   readonly writer: RunWriter
   readonly followers: Pick<ProgressFollowers, 'follow' | 'stop' | 'progressOf'>
@@ -43,6 +40,8 @@ interface Seen {
   readonly dump: DumpRun | undefined
 }
 
+const NOTHING: JobSight = { job: undefined, pods: [] }
+
 /** A decision that can be written, and what it was taken from. */
 interface Settled {
   readonly observation: Observation
@@ -50,8 +49,8 @@ interface Settled {
 }
 
 /**
- * Brings one run forward: observe, decide, act, write the status, tell. Dumps and restores share it; what differs
- * between them is in kinds.ts. All decisions are those of {@link decide}.
+ * Brings one run forward: observe, decide, act, write the status, tell. All kinds share it; what differs between them is
+ * in kinds.ts. All decisions are those of {@link decide}.
  */
 export class RunReconciler {
   readonly #options: RunReconcilerOptions
@@ -63,7 +62,9 @@ export class RunReconciler {
   /** @throws ApiError, and whatever else should be tried again later */
   async reconcile(key: string, { signal, log }: ReconcileContext): Promise<ReconcileOutcome> {
     const { cache, followers } = this.#options
-    const run = await cache.run(splitKey(key), signal)
+    const ref = splitKey(key)
+    const run = await cache.run(ref, signal)
+    await this.#endOrphans(ref, run, log, signal)
     if (run === undefined) {
       followers.stop(key)
       return undefined
@@ -74,11 +75,29 @@ export class RunReconciler {
     const written = await writeStatus(this.#options.writer, observation.run, statusFrom(observation), signal)
     if (written === undefined) return undefined
     if (written.written) this.#tell(written.run, written.before, written.after, log)
-    await this.#tidy(observation, decision, signal)
+    await this.#tidy(written.run, observation, decision, signal)
     this.#follow(key, observation)
     log.debug({ uid: run.metadata.uid, phase: written.after.phase, attempt: written.after.attempt }, 'run observed')
     const { requeueAfterSeconds } = decision
     return requeueAfterSeconds === undefined ? undefined : { requeueAfterSeconds }
+  }
+
+  /**
+   * Ends Jobs whose run is gone, or has made room for another one of its name. The garbage collector would, too, but it
+   * stands still for up to 30 s when a CRD comes or goes, and a query of nobody goes on all the while.
+   */
+  async #endOrphans(ref: ObjectRef, run: Run | undefined, log: Logger, signal: AbortSignal): Promise<void> {
+    const { cache, live } = this.#options
+    const foreign = cache.jobsOf(ref).filter((job) => controllerUid(job) !== run?.metadata.uid)
+    if (foreign.length === 0) return
+    // A cache may have seen the Job before its run.
+    const owner = await live.run(ref, signal)
+    for (const job of foreign.filter((candidate) => controllerUid(candidate) !== owner?.metadata.uid)) {
+      const action = nextToEnd({ job, pods: await cache.pods(job, signal) })
+      if (action === undefined) continue
+      log.info({ jobName: job.metadata?.name, action: action.type }, 'Job of a deleted run is ended')
+      await this.#actOn(job, action, signal)
+    }
   }
 
   /**
@@ -91,8 +110,12 @@ export class RunReconciler {
     switch (decision.action?.type) {
       case 'ObserveLive':
         return this.#settle(await this.#observeLive(seen, signal), signal)
+      case 'AddFinalizer':
+        return this.#settle(await this.#addFinalizer(seen, signal), signal)
       case 'CreateJob':
         return this.#settle(await this.#create(seen, decision.action.turn, signal), signal)
+      case 'CreateRemovalJob':
+        return this.#settle(await this.#createRemoval(seen, decision.action.deadlineSeconds, signal), signal)
       default:
         return { observation: seen.observation, decision }
     }
@@ -101,28 +124,37 @@ export class RunReconciler {
   async #observe(reader: RunReader, run: Run, signal: AbortSignal): Promise<Seen> {
     const { namespace } = run.metadata
     const dumpName = dumpRefOf(run)
-    const found = await reader.job({ namespace, name: run.status?.jobName ?? childName(run) }, signal)
-    const job = found !== undefined && controllerUid(found) === run.metadata.uid ? found : undefined
-    const pods = job === undefined ? [] : await reader.pods(job, signal)
+    const main = await this.#sight(reader, run, run.status?.jobName ?? childName(run), signal)
+    const isDeleted = run.metadata.deletionTimestamp !== undefined
+    const removal = isDeleted ? await this.#sight(reader, run, removalName(run), signal) : NOTHING
     const dump = dumpName === undefined ? undefined : await reader.dump({ namespace, name: dumpName }, signal)
-    const pod = latestPod(pods)
+    const pod = latestPod(main.pods)
     const observation: Observation = {
       run,
-      job,
-      pods,
+      ...main,
+      removal,
       prerequisite: prerequisiteOf(run, dump),
       live: reader === this.#options.live,
-      warnings: await this.#warnings(run, job, pod, signal),
+      warnings: await this.#warnings(run, isDeleted ? removal : main, signal),
       progress: pod === undefined ? undefined : this.#options.followers.progressOf(refKey(run.metadata), refOf(pod)),
       now: this.#options.clock.date(),
     }
     return { observation, dump }
   }
 
+  /** The Job of this name, if the run controls it, and its pods. */
+  async #sight(reader: RunReader, run: Run, name: string, signal: AbortSignal): Promise<JobSight> {
+    const found = await reader.job({ namespace: run.metadata.namespace, name }, signal)
+    if (found === undefined || controllerUid(found) !== run.metadata.uid) return NOTHING
+    return { job: found, pods: await reader.pods(found, signal) }
+  }
+
   /** Events are read only for a pod that is awaited: nothing else says that a mount fails or a quota is used up. */
-  async #warnings(run: Run, job: Job | undefined, pod: Pod | undefined, signal: AbortSignal) {
-    const isOver = isFinal(run.status) || job?.status?.completionTime !== undefined
-    if (job === undefined || isOver || run.spec.suspend === true) return []
+  async #warnings(run: Run, { job, pods }: JobSight, signal: AbortSignal) {
+    const isDeleted = run.metadata.deletionTimestamp !== undefined
+    const isOver = (isFinal(run.status) && !isDeleted) || ['Complete', 'Failed'].includes(viewOf(job))
+    if (job === undefined || isOver || (run.spec.suspend === true && !isDeleted)) return []
+    const pod = latestPod(pods)
     const phase = pod?.status?.phase
     if (phase === 'Running' || phase === 'Succeeded') return []
     return this.#options.writer.warnings(pod !== undefined && phase === 'Pending' ? pod : job, signal)
@@ -134,26 +166,41 @@ export class RunReconciler {
     return run?.metadata.uid === observation.run.metadata.uid ? this.#observe(live, run, signal) : undefined
   }
 
-  async #create({ observation, dump }: Seen, turn: JobTurn, signal: AbortSignal): Promise<Seen> {
-    const { run } = observation
-    try {
-      const job = await this.#options.writer.createJob(run, planOf(run, dump), turn, signal)
-      // Not live: a Job that another operator made a moment ago may have pods already.
-      return { observation: { ...observation, job, pods: [], live: false }, dump }
-    } catch (error) {
-      const rejection = rejectionOf(error)
-      if (rejection === undefined) throw error
-      return { observation: { ...observation, rejection }, dump }
+  async #addFinalizer({ observation, dump }: Seen, signal: AbortSignal): Promise<Seen> {
+    return {
+      observation: { ...observation, run: await this.#options.writer.addFinalizer(observation.run, signal) },
+      dump,
     }
   }
 
+  async #create({ observation, dump }: Seen, turn: JobTurn, signal: AbortSignal): Promise<Seen> {
+    const { run } = observation
+    const job = await orRejection(() => this.#options.writer.createJob(run, planOf(run, dump), turn, signal))
+    if ('final' in job) return { observation: { ...observation, rejection: job }, dump }
+    // Not live: a Job that another operator made a moment ago may have pods already.
+    return { observation: { ...observation, job, pods: [], live: false }, dump }
+  }
+
+  async #createRemoval({ observation, dump }: Seen, deadlineSeconds: number, signal: AbortSignal): Promise<Seen> {
+    const { run } = observation
+    if (run.kind !== 'PGPackDump') throw new Error(`a ${run.kind} has no artefact to be removed`)
+    const plan = planRemoval(run)
+    const job = await orRejection(() => this.#options.writer.createRemovalJob(run, plan, deadlineSeconds, signal))
+    if ('final' in job) return { observation: { ...observation, rejection: job }, dump }
+    return { observation: { ...observation, removal: { job, pods: [] }, live: false }, dump }
+  }
+
   /** What is done after the status was written, because it must not happen without it. */
-  async #tidy({ job }: Observation, { action }: Decision, signal: AbortSignal): Promise<void> {
+  async #tidy(run: Run, { job }: Observation, { action }: Decision, signal: AbortSignal): Promise<void> {
+    if (action?.type === 'RemoveFinalizer') await this.#options.writer.removeFinalizer(run, signal)
+    if (job !== undefined && action !== undefined) await this.#actOn(job, action, signal)
+  }
+
+  async #actOn(job: Job, action: Action, signal: AbortSignal): Promise<void> {
     const { writer } = this.#options
-    if (job === undefined) return
-    if (action?.type === 'SuspendJob') await writer.suspendJob(job, action.suspend, signal)
-    if (action?.type === 'DeleteJob') await writer.deleteJob(job, signal)
-    if (action?.type === 'ExpireJob') await writer.expireJob(job, action.ttlSecondsAfterFinished, signal)
+    if (action.type === 'SuspendJob') await writer.suspendJob(job, action.suspend, signal)
+    if (action.type === 'DeleteJob') await writer.deleteJob(job, signal)
+    if (action.type === 'ExpireJob') await writer.expireJob(job, action.ttlSecondsAfterFinished, signal)
   }
 
   #follow(key: string, { pods }: Observation): void {
@@ -188,11 +235,25 @@ function refOf(object: ApiObject): ObjectRef {
   return { namespace: object.metadata?.namespace, name: object.metadata?.name ?? '' }
 }
 
+/** What the API server gives, or why it refuses it. */
+async function orRejection(create: () => Promise<Job>): Promise<Job | Rejection> {
+  try {
+    return await create()
+  } catch (error) {
+    const rejection = rejectionOf(error)
+    if (rejection === undefined) throw error
+    return rejection
+  }
+}
+
 function rejectionOf(error: unknown): Rejection | undefined {
   if (error instanceof PgpackError && error.code === 'CONFIG_INVALID') {
     return { final: false, reason: 'JobNotCreated', message: error.message }
   }
-  const final = error instanceof ApiError ? isFinalRejection(error) : undefined
-  if (final === undefined || !(error instanceof ApiError)) return undefined
-  return { final, reason: final ? 'InvalidSpec' : 'JobNotCreated', message: error.message }
+  if (!(error instanceof ApiError)) return undefined
+  const { message } = error
+  if (isNamespaceTerminating(error)) return { final: false, reason: 'NamespaceTerminating', message }
+  const final = isFinalRejection(error)
+  if (final === undefined) return undefined
+  return final ? { final, reason: 'InvalidSpec', message } : { final, ...refusal('JobNotCreated', message) }
 }

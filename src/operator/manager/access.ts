@@ -58,8 +58,3 @@ export function createInClusterAccess(options: InClusterOptions): ClusterAccess 
     },
   }
 }
-
-/** The namespace the pod runs in. */
-export async function readInClusterNamespace(directory = SERVICE_ACCOUNT_DIRECTORY): Promise<string> {
-  return (await readFile(`${directory}/namespace`, 'utf8')).trim()
-}

@@ -148,6 +148,10 @@ export class Controller {
       this.queue.addAfter(key, requeueAfterSeconds * 1000)
       return 'requeue_after'
     } catch (error) {
+      if (this.queue.shuttingDown) {
+        log.info({ reason: errorMessage(error) }, 'reconcile interrupted')
+        return 'error'
+      }
       this.queue.addRateLimited(key)
       log.error({ err: error, reason: errorMessage(error), failures: this.queue.failures(key) }, 'reconcile failed')
       return 'error'

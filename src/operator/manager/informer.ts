@@ -26,7 +26,8 @@ export function createListWatch<T extends ApiObject>(
   selection: Selection = {},
 ): ListWatch<T> {
   return {
-    list: (page) => client.list(resource, { ...selection, ...page }),
+    // The informer has its own backoff, and says what failed: retries below it would keep a start silent for a minute
+    list: (page) => client.list(resource, { ...selection, ...page, retry: false }),
     watch: (from) => client.watch(resource, { ...selection, ...from }),
   }
 }
@@ -57,9 +58,12 @@ export interface InformerOptions<T extends ApiObject> {
   readonly idleTimeoutMs?: number
   /** All objects are listed again, and handed to the handlers, after so long; up to 10 % later. */
   readonly relistPeriodMs?: number
+  /** Called after each full list. */
+  readonly onListed?: () => void
 }
 
-const PAGE_SIZE = 500
+/** A page is in memory as bytes, as text and as objects at once: client-go's 500 would make 100 MiB of large ones. */
+const PAGE_SIZE = 100
 const IDLE_TIMEOUT_MS = 3 * 60_000
 const RELIST_PERIOD_MS = 60 * 60_000
 /** client-go's: the server ends a watch after 5 to 10 minutes, so that load spreads over API servers again. */
@@ -207,6 +211,7 @@ export class Informer<T extends ApiObject> {
     this.#relistAt = clock.now() + relistPeriodMs * (1 + this.#random() / 10)
     this.#hasSynced = true
     this.#synced.resolve()
+    this.#options.onListed?.()
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

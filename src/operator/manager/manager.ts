@@ -2,8 +2,9 @@ import type { Registry } from 'prom-client'
 import type { Logger } from '../../log.ts'
 import type { ClusterAccess } from './access.ts'
 import { KubernetesClient } from './client.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, sleep, systemClock } from './clock.ts'
 import { Controller, type ControllerOptions } from './controller.ts'
+import { createGarbageCollector } from './garbage.ts'
 import { type Check, HealthServer } from './healthz.ts'
 import { createListWatch, Informer, type InformerOptions, type Selection } from './informer.ts'
 import { createLeaseLock, type LeaderElectionTiming, LeaderElector } from './leaderelection.ts'
@@ -34,7 +35,7 @@ export interface ManagerOptions {
 }
 
 export type ManagedInformerOptions<T extends ApiObject> = Selection &
-  Partial<Omit<InformerOptions<T>, 'source' | 'clock' | 'log' | 'metrics'>>
+  Partial<Omit<InformerOptions<T>, 'source' | 'clock' | 'log' | 'metrics' | 'onListed'>>
 
 export type ManagedControllerOptions = Omit<ControllerOptions, 'clock' | 'log' | 'metrics'>
 
@@ -43,6 +44,8 @@ type AnyInformer = Pick<Informer<ApiObject>, 'name' | 'run' | 'waitForSync' | 'h
 
 const SHUTDOWN_MS = 20_000
 const RECORDER_GRACE_MS = 2_000
+/** Go's runtime does so every two minutes: an idle process fills its heap too slowly for V8 to collect by itself. */
+const COLLECTION_PERIOD_MS = 60_000
 
 /** Ties informers, controllers, leader election and the health server together (controller-runtime's manager). */
 export class Manager {
@@ -54,6 +57,7 @@ export class Manager {
   readonly #health: HealthServer
   readonly #informers: AnyInformer[] = []
   readonly #controllers: Controller[] = []
+  readonly #collectGarbage = createGarbageCollector()
   readonly #rest: RestClient
   #healthPort: number | undefined
   #leads = false
@@ -102,6 +106,7 @@ export class Manager {
       clock: this.#clock,
       log: this.#options.log,
       metrics: this.metrics.informer(name),
+      onListed: this.#collectGarbage,
     })
     this.#informers.push(informer)
     this.#health.addHealthCheck(`informer-${name}`, () => informer.check())
@@ -138,17 +143,26 @@ export class Manager {
    */
   async start(signal: AbortSignal): Promise<void> {
     this.#healthPort = await this.#health.listen()
+    this.#options.log.info({ port: this.#healthPort }, 'health server listens')
     // Informers outlive the signal: reconciles that still run read from them
     const informing = new AbortController()
     const informers = this.#informers.map((informer) => informer.run(informing.signal))
+    const collecting = this.#collectRegularly(informing.signal)
     try {
       if (await this.#waitForSync(signal)) await this.#lead(signal)
     } finally {
       await this.recorder.close(RECORDER_GRACE_MS)
       informing.abort(new Error('the manager stops'))
-      await Promise.all(informers)
+      await Promise.all([...informers, collecting])
       await this.#health.close()
       this.#rest.close()
+    }
+  }
+
+  async #collectRegularly(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.#clock, COLLECTION_PERIOD_MS, signal)
+      this.#collectGarbage()
     }
   }
 

@@ -39,6 +39,7 @@ export class ManagerMetrics {
   readonly #maxWorkers: Gauge
   readonly #leader: Gauge
   readonly #requests: Counter
+  readonly #requestDuration: Histogram
   readonly #lists: Counter
   readonly #restarts: Counter
   readonly #events: Counter
@@ -71,6 +72,12 @@ export class ManagerMetrics {
       'host',
       'method',
     ])
+    this.#requestDuration = this.#histogram(
+      'rest_client_request_duration_seconds',
+      "Until the head of the API server's answer",
+      ['host', 'verb'],
+      RECONCILE_BUCKETS,
+    )
     this.#lists = this.#counter('informer_lists_total', 'Full lists that an informer asked for', ['informer'])
     this.#restarts = this.#counter('informer_watch_restarts_total', 'Ended watches of an informer, by cause', [
       'informer',
@@ -123,7 +130,10 @@ export class ManagerMetrics {
     this.#events.inc({ result })
   }
 
-  readonly observeRequest: RequestObserver = (labels) => this.#requests.inc(labels)
+  readonly observeRequest: RequestObserver = (labels, seconds) => {
+    this.#requests.inc(labels)
+    this.#requestDuration.observe({ host: labels.host, verb: labels.method }, seconds)
+  }
 
   #registerRunning(labelNames: string[]): void {
     const read = (gauge: Gauge, value: (queue: WorkQueue) => number): void => {

@@ -25,8 +25,8 @@ export interface RestRequest extends CallOptions {
   readonly contentType?: string
 }
 
-/** Counts every answer (or failure, code `<error>`): `rest_client_requests_total`. */
-export type RequestObserver = (request: { code: string; method: Method; host: string }) => void
+/** Told of every answer (or failure, code `<error>`), and of the seconds until its head was there. */
+export type RequestObserver = (request: { code: string; method: Method; host: string }, seconds: number) => void
 
 export interface RestClientOptions {
   readonly access: ClusterAccess
@@ -159,7 +159,10 @@ export class RestClient {
     const payload = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body))
     const options = await this.#options(request, payload, cluster.proxyUrl !== undefined)
     signal.throwIfAborted()
-    const observe = (code: string): void => this.#observe({ code, method: request.method, host: url.host })
+    const sentAt = this.#clock.now()
+    const observe = (code: string): void => {
+      this.#observe({ code, method: request.method, host: url.host }, (this.#clock.now() - sentAt) / 1000)
+    }
     const response = await send(url, { ...options, signal }, payload).catch((error: unknown) => {
       observe('<error>')
       throw error

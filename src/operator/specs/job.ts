@@ -1,9 +1,10 @@
 import { ATTEMPT_VARIABLE, MOUNTS } from '../../run/paths.ts'
 import { EXIT } from '../../run/result.ts'
 import type { Job, Pod } from '../manager/resources.ts'
+import { given } from './given.ts'
 import { childMetadata } from './metadata.ts'
 import type { Mount } from './mounts.ts'
-import { childName, jobName } from './names.ts'
+import { childName, jobName, removalName } from './names.ts'
 import type { Run } from './run.ts'
 
 type PodSpec = NonNullable<Pod['spec']>
@@ -29,6 +30,14 @@ export const DEFAULT_BACKOFF_LIMIT = 3
 /** Attempts of Jobs that were deleted before this one: they count against the limit as well. */
 export const ATTEMPTS_BEFORE_ANNOTATION = 'pgpack.io/attempts-before'
 
+/**
+ * How long the removal of an artefact may hold its resource, counted from the deletion: a store that is gone for good
+ * must not keep a namespace for ever.
+ */
+export const REMOVAL_DEADLINE_SECONDS = 600
+/** More than fit into that time: the Job controller's pauses double from 10 s on. */
+const REMOVAL_BACKOFF_LIMIT = 20
+
 /** 128 + SIGTERM: ended because it was asked to, by a suspension, a drain or a delete. */
 const EXIT_TERMINATED = 143
 const ENGINE_USER = 65532
@@ -42,48 +51,76 @@ const DEFAULT_RESOURCES = { requests: { cpu: '250m', memory: '192Mi' }, limits: 
  * absent.
  */
 export function buildJob(run: Run, mounts: readonly Mount[], settings: JobSettings, turn: JobTurn): Job {
-  const { job = {} } = run.spec
+  const { backoffLimit = DEFAULT_BACKOFF_LIMIT, activeDeadlineSeconds } = run.spec.job ?? {}
   const metadata = childMetadata(run, jobName(run, turn.incarnation))
-  const { labels = {}, annotations = {} } = metadata
-  const limit = job.backoffLimit ?? DEFAULT_BACKOFF_LIMIT
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
     metadata: {
       ...metadata,
-      annotations: { ...annotations, [ATTEMPTS_BEFORE_ANNOTATION]: String(turn.attemptsBefore) },
+      annotations: { ...metadata.annotations, [ATTEMPTS_BEFORE_ANNOTATION]: String(turn.attemptsBefore) },
     },
     spec: {
-      completions: 1,
-      parallelism: 1,
-      backoffLimit: Math.max(0, limit - turn.attemptsBefore),
-      ...(job.activeDeadlineSeconds === undefined ? {} : { activeDeadlineSeconds: job.activeDeadlineSeconds }),
-      // A pod that still ends must not overlap with its successor: both would write, or load, the same thing.
-      podReplacementPolicy: 'Failed',
-      podFailurePolicy: buildPodFailurePolicy(),
-      template: { metadata: { labels, annotations }, spec: buildPodSpec(run, mounts, settings) },
+      ...ONE_POD_AT_A_TIME,
+      backoffLimit: Math.max(0, backoffLimit - turn.attemptsBefore),
+      ...given({ activeDeadlineSeconds }),
+      podFailurePolicy: { rules: [FAIL_WHEN_PERMANENT, ...IGNORE_WHAT_WAS_DONE_TO_IT] },
+      template: buildTemplate(run, childName(run), mounts, settings),
     },
   }
 }
 
 /**
- * Rules in order, the first match decides: what a retry cannot help fails the Job at once; what the cluster did to the
- * pod, or somebody asked for, does not use up an attempt. Everything else counts against backoffLimit.
+ * The Job that removes what a run left in the store. It tries until its time is over, whatever the cause: the Secret
+ * that it lacks, or the right in the store, may be given to it meanwhile.
  */
-function buildPodFailurePolicy() {
-  const onExitCode = (value: number) => ({ containerName: ENGINE_CONTAINER, operator: 'In', values: [value] })
+export function buildRemovalJob(
+  run: Run,
+  mounts: readonly Mount[],
+  settings: JobSettings,
+  activeDeadlineSeconds: number,
+): Job {
+  const name = removalName(run)
   return {
-    rules: [
-      { action: 'FailJob', onExitCodes: onExitCode(EXIT.permanent) },
-      { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
-      { action: 'Ignore', onExitCodes: onExitCode(EXIT_TERMINATED) },
-    ],
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: childMetadata(run, name),
+    spec: {
+      ...ONE_POD_AT_A_TIME,
+      backoffLimit: REMOVAL_BACKOFF_LIMIT,
+      activeDeadlineSeconds,
+      podFailurePolicy: { rules: [...IGNORE_WHAT_WAS_DONE_TO_IT] },
+      template: buildTemplate(run, name, mounts, settings),
+    },
   }
 }
 
-function buildPodSpec(run: Run, mounts: readonly Mount[], settings: JobSettings): PodSpec {
+/** A pod that still ends must not overlap with its successor: both would write, or load, the same thing. */
+const ONE_POD_AT_A_TIME = { completions: 1, parallelism: 1, podReplacementPolicy: 'Failed' } as const
+
+/*
+ * Rules of a podFailurePolicy, of which the first match decides: what a retry cannot help fails the Job at once; what the
+ * cluster did to the pod, or somebody asked for, does not use up an attempt. Everything else counts against backoffLimit.
+ */
+const FAIL_WHEN_PERMANENT = { action: 'FailJob', onExitCodes: onExitCode(EXIT.permanent) }
+const IGNORE_WHAT_WAS_DONE_TO_IT = [
+  { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+  { action: 'Ignore', onExitCodes: onExitCode(EXIT_TERMINATED) },
+]
+
+function onExitCode(value: number) {
+  return { containerName: ENGINE_CONTAINER, operator: 'In', values: [value] }
+}
+
+function buildTemplate(run: Run, configName: string, mounts: readonly Mount[], settings: JobSettings) {
+  const { labels = {}, annotations = {} } = childMetadata(run, configName)
+  return { metadata: { labels, annotations }, spec: buildPodSpec(run, configName, mounts, settings) }
+}
+
+function buildPodSpec(run: Run, configName: string, mounts: readonly Mount[], settings: JobSettings): PodSpec {
   const { job = {} } = run.spec
-  const all = [...mounts, configMount(run), TMP_MOUNT]
+  const { serviceAccountName, priorityClassName, nodeSelector, tolerations, affinity, imagePullSecrets } = job
+  const all = [...mounts, configMount(configName), TMP_MOUNT]
   return {
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: GRACE_SECONDS,
@@ -97,12 +134,7 @@ function buildPodSpec(run: Run, mounts: readonly Mount[], settings: JobSettings)
       fsGroupChangePolicy: 'OnRootMismatch',
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    ...(job.serviceAccountName === undefined ? {} : { serviceAccountName: job.serviceAccountName }),
-    ...(job.priorityClassName === undefined ? {} : { priorityClassName: job.priorityClassName }),
-    ...(job.nodeSelector === undefined ? {} : { nodeSelector: job.nodeSelector }),
-    ...(job.tolerations === undefined ? {} : { tolerations: job.tolerations }),
-    ...(job.affinity === undefined ? {} : { affinity: job.affinity }),
-    ...(job.imagePullSecrets === undefined ? {} : { imagePullSecrets: job.imagePullSecrets }),
+    ...given({ serviceAccountName, priorityClassName, nodeSelector, tolerations, affinity, imagePullSecrets }),
     containers: [buildContainer(run, all, settings)],
     volumes: all.map(({ volume }) => volume),
   }
@@ -128,9 +160,9 @@ function buildContainer(run: Run, mounts: readonly Mount[], settings: JobSetting
   }
 }
 
-function configMount(run: Run): Mount {
+function configMount(name: string): Mount {
   return {
-    volume: { name: 'config', configMap: { name: childName(run) } },
+    volume: { name: 'config', configMap: { name } },
     mount: { name: 'config', mountPath: MOUNTS.config, readOnly: true },
   }
 }

@@ -11,7 +11,11 @@ export const CHILD_SELECTOR = `app.kubernetes.io/managed-by=${MANAGED_BY}`
 export const RUN_ANNOTATION = 'pgpack.io/run'
 
 /** The label that says whose child an object is, by kind; its value may be a shortened name. */
-export const RUN_LABELS = { PGPackDump: 'pgpack.io/dump', PGPackRestore: 'pgpack.io/restore' } as const
+export const RUN_LABELS = {
+  PGPackDump: 'pgpack.io/dump',
+  PGPackRestore: 'pgpack.io/restore',
+  PGPackTransfer: 'pgpack.io/transfer',
+} as const
 
 /** Labels of everything that belongs to a run. Labels of the parent are not copied (Argo CD and Flux track by them). */
 export function childLabels(run: Run): Record<string, string> {

@@ -3,6 +3,7 @@ import type { StoreSpec } from '../../api/v1alpha1/store.ts'
 import type { DatabaseConfig, StoreConfig } from '../../run/config.ts'
 import { MOUNTS } from '../../run/paths.ts'
 import type { Pod } from '../manager/resources.ts'
+import { given } from './given.ts'
 
 type PodSpec = NonNullable<Pod['spec']>
 export type Volume = NonNullable<PodSpec['volumes']>[number]
@@ -24,32 +25,33 @@ interface SecretKey {
   readonly key?: string
 }
 
+/** Which database of a run: the only one, or one of a transfer's two. Each has folders of its own. */
+export type DatabaseRole = 'database' | 'source' | 'target'
+
 /** The database as the run's configuration names it: folders, never values. */
-export function databaseConfig(spec: DatabaseSpec): DatabaseConfig {
-  const { host, port, database, tls } = spec
+export function databaseConfig(spec: DatabaseSpec, role: DatabaseRole = 'database'): DatabaseConfig {
+  const { host, port, database, targetSessionAttrs, tls } = spec
+  const ca = tls?.caSecretRef === undefined ? undefined : `${MOUNTS[`${role}CA`]}/${CA_FILE}`
+  const cert = tls?.certSecretRef === undefined ? undefined : MOUNTS[`${role}Cert`]
   return {
-    secretDir: MOUNTS.database,
-    ...(host === undefined ? {} : { host }),
-    ...(port === undefined ? {} : { port }),
-    ...(database === undefined ? {} : { database }),
+    secretDir: MOUNTS[role],
+    ...given({ host, port, database, targetSessionAttrs }),
     tls: {
       // A default of the schema is not applied inside an object that was left out.
       mode: tls?.mode ?? 'Prefer',
-      ...(tls?.caSecretRef === undefined ? {} : { caFile: `${MOUNTS.databaseCA}/${CA_FILE}` }),
-      ...(tls?.certSecretRef === undefined
-        ? {}
-        : { certFile: `${MOUNTS.databaseCert}/tls.crt`, keyFile: `${MOUNTS.databaseCert}/tls.key` }),
+      ...given({ channelBinding: tls?.channelBinding, caFile: ca }),
+      ...(cert === undefined ? {} : { certFile: `${cert}/tls.crt`, keyFile: `${cert}/tls.key` }),
     },
   }
 }
 
 /** What {@link databaseConfig} names. Whole Secrets are mounted, without subPath, so that rotated ones are seen. */
-export function databaseMounts(spec: DatabaseSpec): Mount[] {
+export function databaseMounts(spec: DatabaseSpec, role: DatabaseRole = 'database'): Mount[] {
   const { caSecretRef, certSecretRef } = spec.tls ?? {}
   return [
-    secretMount('database', MOUNTS.database, spec.secretRef.name),
-    ...(caSecretRef === undefined ? [] : [caMount('database-ca', MOUNTS.databaseCA, caSecretRef)]),
-    ...(certSecretRef === undefined ? [] : [secretMount('database-cert', MOUNTS.databaseCert, certSecretRef.name)]),
+    secretMount(role, MOUNTS[role], spec.secretRef.name),
+    ...(caSecretRef === undefined ? [] : [caMount(`${role}-ca`, MOUNTS[`${role}CA`], caSecretRef)]),
+    ...(certSecretRef === undefined ? [] : [secretMount(`${role}-cert`, MOUNTS[`${role}Cert`], certSecretRef.name)]),
   ]
 }
 
@@ -65,7 +67,7 @@ export function storeConfig(spec: StoreSpec): StoreConfig {
       endpoint: s3.endpoint,
       bucket: s3.bucket,
       prefix: s3.prefix ?? '',
-      ...(s3.region === undefined ? {} : { region: s3.region }),
+      ...given({ region: s3.region }),
       forcePathStyle: s3.forcePathStyle ?? true,
       credentialsDir: MOUNTS.store,
       ...(s3.caSecretRef === undefined ? {} : { caFile: `${MOUNTS.storeCA}/${CA_FILE}` }),

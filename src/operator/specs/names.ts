@@ -14,10 +14,21 @@ export function shortUid(uid: string): string {
   return uid.slice(0, 8)
 }
 
+const KIND_WORDS = { PGPackDump: 'dump', PGPackRestore: 'restore', PGPackTransfer: 'transfer' } as const
+
 /** Name of what belongs to a run: ConfigMap and first Job. The same for the same resource, whenever it is asked. */
 export function childName(run: Run): string {
-  const end = `-${run.kind === 'PGPackDump' ? 'dump' : 'restore'}-${shortUid(run.metadata.uid)}`
-  return slug(run.metadata.name, MAX_JOB_NAME - '-999'.length - end.length) + end
+  return nameFor(run, KIND_WORDS[run.kind])
+}
+
+/** Name of the Job, and its ConfigMap, that removes what a run has left in the store. */
+export function removalName(run: Run): string {
+  return nameFor(run, 'remove')
+}
+
+function nameFor({ metadata }: Run, word: string): string {
+  const end = `-${word}-${shortUid(metadata.uid)}`
+  return slug(metadata.name, MAX_JOB_NAME - '-999'.length - end.length) + end
 }
 
 /**

@@ -1,12 +1,12 @@
 import type { Condition, RunStatus } from '../../api/v1alpha1/status.ts'
-import type { ConditionType, Reason } from './reasons.ts'
+import type { ConditionType, RemovalReason } from './reasons.ts'
 
 export type ConditionStatus = Condition['status']
 
 /** What a condition says, without the bookkeeping of when and for which generation. */
 export interface Statement {
   readonly status: ConditionStatus
-  readonly reason: Reason
+  readonly reason: RemovalReason
   readonly message: string
 }
 

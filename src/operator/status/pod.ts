@@ -65,14 +65,21 @@ function causeOf({ code, message }: Extract<RunResult, { outcome: 'Failed' }>): 
   return { reason: ERROR_CODES[code].reason, message }
 }
 
+/** Reasons of a pod's condition DisruptionTarget, and of its status, that stand for the loss of its node. */
+const NODE_LOST = new Set(['DeletionByTaintManager', 'DeletionByPodGC', 'NodeLost'])
+
 function disruptionOf(pod: Pod): Cause | undefined {
   const target = conditionOf(pod, 'DisruptionTarget', 'True')
-  if (target !== undefined) {
-    return { reason: 'Evicted', message: target.message || target.reason || 'the pod was disrupted' }
+  const { reason: said = '', message: told } = pod.status ?? {}
+  if (target === undefined && engineStatus(pod)?.state?.terminated !== undefined) return undefined
+  if (NODE_LOST.has(target?.reason ?? '') || NODE_LOST.has(said)) {
+    return { reason: 'NodeLost', message: target?.message || told || 'the node of the pod is gone' }
   }
-  if (engineStatus(pod)?.state?.terminated !== undefined) return undefined
-  const { reason, message } = pod.status ?? {}
-  return { reason: 'Evicted', message: message || reason || 'the pod ended before its container did: its node is gone' }
+  if (target !== undefined) {
+    return { reason: 'Evicted', message: target.message || told || target.reason || 'the pod was disrupted' }
+  }
+  if (said === 'Evicted') return { reason: 'Evicted', message: told || 'the kubelet evicted the pod' }
+  return { reason: 'NodeLost', message: told || said || 'the pod ended before its container did: its node is gone' }
 }
 
 function outOfMemory(pod: Pod): Cause {
@@ -133,5 +140,10 @@ function missingSecret(message: string): Cause | undefined {
 /** Why a Job has no pod, from the Job's Events. */
 export function podCreationFailure(warnings: readonly Warning[]): Cause | undefined {
   const failed = warnings.findLast(({ reason }) => reason === 'FailedCreate')
-  return failed === undefined ? undefined : { reason: 'PodNotCreated', message: failed.message }
+  return failed === undefined ? undefined : refusal('PodNotCreated', failed.message)
+}
+
+/** What the API server said when it refused an object: a quota has its own reason. */
+export function refusal(otherwise: 'PodNotCreated' | 'JobNotCreated', message: string): Cause {
+  return { reason: message.includes('exceeded quota') ? 'QuotaExceeded' : otherwise, message }
 }

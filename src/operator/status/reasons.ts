@@ -1,3 +1,4 @@
+import type { Phase } from '../../api/v1alpha1/status.ts'
 import type { ErrorReason } from '../../errors.ts'
 
 /** What the documentation says of a reason: docs/reference/conditions.md is made of this list. */
@@ -73,12 +74,22 @@ export const OPERATOR_REASONS = {
   },
   PodNotCreated: {
     succeeded: waiting,
-    meaning: 'The Job cannot create its pod: a quota, a Pod Security level, or an admission webhook refuses it.',
+    meaning: 'The Job cannot create its pod: a Pod Security level or an admission webhook refuses it.',
     action: 'Read the message of the API server; the Job tries again by itself.',
+  },
+  QuotaExceeded: {
+    succeeded: waiting,
+    meaning: 'A ResourceQuota of the namespace has no room for the Job or its pod.',
+    action: 'Raise the quota that the message names, or wait until others end; it is tried again by itself.',
+  },
+  NamespaceTerminating: {
+    succeeded: waiting,
+    meaning: 'The namespace is being deleted and takes no Job any more.',
+    action: 'Nothing; the resource goes with its namespace.',
   },
   JobNotCreated: {
     succeeded: waiting,
-    meaning: 'The API server refuses the Job for now: a quota or an admission webhook.',
+    meaning: 'The API server refuses the Job for now: an admission webhook, or a foreign Job of its name.',
     action: 'Read the message of the API server; the operator tries again by itself.',
   },
   Succeeded: {
@@ -93,7 +104,7 @@ export const OPERATOR_REASONS = {
   },
   DumpFailed: {
     succeeded: final,
-    meaning: 'The PGPackDump that `spec.source.dumpRef` names has failed: it has no artefact.',
+    meaning: 'The PGPackDump that `spec.source.dumpRef` names has failed, or was a DryRun: it has no artefact.',
     action: 'Mend the dump, then create a new restore.',
   },
   PendingDeadlineExceeded: {
@@ -116,6 +127,12 @@ export const OPERATOR_REASONS = {
     meaning: 'The kernel ended the engine because it reached its memory limit.',
     action: 'Create a new resource with a larger `spec.job.resources.limits.memory` or fewer connections.',
   },
+  NodeLost: {
+    succeeded: attempt,
+    meaning: 'The node of the pod is gone, or has not been heard of for too long.',
+    action:
+      'Nothing once the pod has ended: a disruption does not count against `spec.job.backoffLimit`. Until then follow the message: the next attempt must not overlap with a pod that may still run.',
+  },
   Evicted: {
     succeeded: attempt,
     meaning: 'The pod was taken off its node: pressure on the node, a drain, a preemption, or a delete by hand.',
@@ -133,8 +150,8 @@ export const OPERATOR_REASONS = {
   },
   ResultUnknown: {
     succeeded: final,
-    meaning: 'The Job or its pod vanished before the result was read, and the run must not be repeated unseen.',
-    action: 'Compare the target with the source (rows may have been committed), then create a new resource.',
+    meaning: 'The Job is complete, but its pod vanished before the result was read: nobody knows what was moved.',
+    action: 'Compare the target with the source (or look into the store), then create a new resource.',
   },
 } as const satisfies Record<string, ReasonInfo>
 
@@ -272,6 +289,29 @@ export const ENGINE_REASONS = {
   },
 } as const satisfies Record<ErrorReason, ReasonInfo>
 
+/** Reasons of the condition ArtifactRemoved, beside those of what its Job waits for or failed with. */
+export const REMOVAL_REASONS = {
+  Removing: {
+    status: 'Unknown',
+    meaning: 'The artefact is being removed before the resource may go.',
+    action: 'Wait; it takes at most ten minutes from the deletion on.',
+  },
+  Removed: { status: 'True', meaning: 'Nothing of the dump is left in the store.', action: 'Nothing.' },
+  RemovalFailed: {
+    status: 'False',
+    meaning: 'The artefact cannot be removed: its Job failed, or can never be made.',
+    action: 'Remove what lies at the place that the message names; the resource is let go.',
+  },
+  RemovalDeadlineExceeded: {
+    status: 'False',
+    meaning: 'The artefact was not removed within ten minutes; the message says what stood in the way.',
+    action: 'Remove what lies at the place that the message names; the resource is let go.',
+  },
+} as const satisfies Record<string, { status: 'Unknown' | 'True' | 'False'; meaning: string; action: string }>
+
+/** Any reason of the condition ArtifactRemoved. */
+export type RemovalReason = keyof typeof REMOVAL_REASONS | Reason
+
 export const REASONS: Readonly<Record<Reason, ReasonInfo>> = { ...OPERATOR_REASONS, ...ENGINE_REASONS }
 
 /** Any reason that a condition of a run can have. */
@@ -292,7 +332,48 @@ export const CONDITION_TYPES = {
     True: 'The run has failed and nothing will be tried again (kstatus: Failed).',
     False: 'Nothing is stuck.',
   },
+  ArtifactRemoved: {
+    Unknown: 'Only on a deleted dump with `deletionPolicy: Delete`: its artefact is being removed.',
+    True: 'Nothing of the dump is left in the store.',
+    False: 'Something may be left in the store; the resource is let go all the same.',
+  },
 } as const satisfies Record<string, Partial<Record<'Unknown' | 'True' | 'False', string>>>
+
+/**
+ * How a run's state is read: by people from its phase, by tools from its conditions, and by kstatus (which Flux, Argo CD
+ * and kpt follow) from Reconciling, Stalled and the deletion: docs/reference/status.md is made of this list.
+ */
+export const READINGS = {
+  Pending: {
+    conditions: ['Unknown', 'True', 'False'],
+    kstatus: 'InProgress',
+    meaning: 'Something is waited for; the reason says what.',
+  },
+  Running: { conditions: ['Unknown', 'True', 'False'], kstatus: 'InProgress', meaning: 'An attempt moves data.' },
+  Suspended: {
+    conditions: ['Unknown', 'True', 'False'],
+    kstatus: 'InProgress',
+    meaning: '`spec.suspend` is true, and no pod runs.',
+  },
+  Succeeded: {
+    conditions: ['True', 'False', 'False'],
+    kstatus: 'Current',
+    meaning: 'Done, and the result is confirmed. Final.',
+  },
+  Failed: {
+    conditions: ['False', 'False', 'True'],
+    kstatus: 'Failed',
+    meaning: 'Nothing will be tried again. Final.',
+  },
+} as const satisfies Record<
+  Phase,
+  {
+    /** Statuses of Succeeded, Reconciling and Stalled. */
+    conditions: readonly ['Unknown' | 'True' | 'False', 'True' | 'False', 'True' | 'False']
+    kstatus: 'InProgress' | 'Current' | 'Failed'
+    meaning: string
+  }
+>
 
 export type ConditionType = keyof typeof CONDITION_TYPES
 
@@ -304,6 +385,12 @@ export const EVENT_REASONS = {
   Suspended: { type: 'Normal', meaning: 'The run was suspended.' },
   Succeeded: { type: 'Normal', meaning: 'The run succeeded; the message has rows, bytes and seconds.' },
   Failed: { type: 'Warning', meaning: 'The run failed for good; the message starts with the reason.' },
+  RemovingArtifact: { type: 'Normal', meaning: 'The dump was deleted, and its artefact goes first.' },
+  ArtifactRemoved: { type: 'Normal', meaning: 'Nothing of a deleted dump is left in the store.' },
+  ArtifactNotRemoved: {
+    type: 'Warning',
+    meaning: 'A deleted dump is let go; the message says where something is left.',
+  },
 } as const satisfies Record<string, { type: 'Normal' | 'Warning'; meaning: string }>
 
 export type EventReason = keyof typeof EVENT_REASONS | Reason

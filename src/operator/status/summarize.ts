@@ -1,10 +1,7 @@
-import type { AttemptFailure, Phase, ProgressStatus, RunStatus } from '../../api/v1alpha1/status.ts'
-import type { RunResult } from '../../run/result.ts'
+import type { ArtifactStatus, AttemptFailure, Phase, ProgressStatus, RunStatus } from '../../api/v1alpha1/status.ts'
 import { formatTime, isFinal, type Statement, setCondition } from './conditions.ts'
-import { finishedProgress, formatBytes, toCount } from './progress.ts'
+import { finishedProgress, formatBytes, type SuccessResult, toCount } from './progress.ts'
 import type { Reason } from './reasons.ts'
-
-export type SuccessResult = Extract<RunResult, { outcome: 'Succeeded' }>
 
 /** Where a run stands: what was decided, before it is spelled in conditions. */
 export type RunState =
@@ -12,12 +9,16 @@ export type RunState =
   | { readonly phase: 'Succeeded'; readonly result: SuccessResult }
   | { readonly phase: 'Failed'; readonly reason: Reason; readonly message: string }
 
+/** Where the removal of a deleted dump's artefact stands. */
+export type RemovalState = Statement
+
 /** What was observed beside the state. What is left out stays as it was. */
 export interface RunFacts {
   readonly jobName?: string
   readonly attempts?: number
   readonly attempt?: string
   readonly lastFailure?: AttemptFailure
+  readonly failures?: AttemptFailure[]
   /** RFC 3339. */
   readonly startTime?: string
   readonly progress?: ProgressStatus
@@ -30,6 +31,8 @@ export interface Visit {
 
 /** A condition's message has 32768 characters; nobody reads more than this. */
 const MAX_MESSAGE = 2048
+/** An Event's message has 1024 bytes; the whole plan is in the status. */
+const MAX_EVENT_PLAN = 768
 
 /**
  * The one place where conditions are set: a run's next status from its last one. A final status is returned as it is
@@ -52,6 +55,12 @@ export function summarize(before: RunStatus | undefined, state: RunState, facts:
   }
 }
 
+/** The condition of a removal is the last thing that is said of a resource: everything else stays as it was. */
+export function summarizeRemoval(before: RunStatus | undefined, state: RemovalState, visit: Visit): RunStatus {
+  const statement = { ...state, message: truncate(state.message, MAX_MESSAGE) }
+  return { ...before, conditions: setCondition(before?.conditions ?? [], 'ArtifactRemoved', statement, visit) }
+}
+
 function statements(state: RunState): Record<'succeeded' | 'reconciling' | 'stalled', Statement> {
   const reason: Reason = state.phase === 'Succeeded' ? 'Succeeded' : state.reason
   const message = truncate(state.phase === 'Succeeded' ? describeSuccess(state.result) : state.message, MAX_MESSAGE)
@@ -64,27 +73,41 @@ function statements(state: RunState): Record<'succeeded' | 'reconciling' | 'stal
 function outcome(state: RunState, now: Date): Partial<RunStatus> {
   if (state.phase === 'Failed') return { completionTime: formatTime(now) }
   if (state.phase !== 'Succeeded') return {}
-  const { artifact, totals, plan } = state.result
+  const { plan } = state.result
   return {
     completionTime: formatTime(now),
-    progress: finishedProgress(totals),
+    progress: finishedProgress(state.result),
     ...(plan === undefined ? {} : { plan }),
-    artifact: {
-      ...artifact,
-      objects: totals.objects,
-      rows: toCount(totals.rows),
-      bytes: toCount(totals.bytes),
-      storedBytes: toCount(totals.storedBytes),
-      ...(totals.rejectedRows === undefined ? {} : { rejectedRows: toCount(totals.rejectedRows) }),
-    },
+    ...(isDryRun(state.result) ? {} : { artifact: artifactStatus(state.result) }),
   }
 }
 
+/** What was moved; a transfer moves it without a path. */
+function artifactStatus({ artifact, totals }: SuccessResult): ArtifactStatus {
+  return {
+    ...artifact,
+    objects: totals.objects,
+    rows: toCount(totals.rows),
+    bytes: toCount(totals.bytes),
+    storedBytes: toCount(totals.storedBytes),
+    ...(totals.rejectedRows === undefined ? {} : { rejectedRows: toCount(totals.rejectedRows) }),
+  }
+}
+
+/** A DryRun leaves a plan and nothing else. */
+function isDryRun({ artifact, plan }: SuccessResult): boolean {
+  return plan !== undefined && artifact === undefined
+}
+
 /** `5000000 rows, 1.2 GiB (310 MiB stored) in 14.2 s`: the message of the condition and of the Event. */
-export function describeSuccess({ totals, seconds }: SuccessResult): string {
+export function describeSuccess(result: SuccessResult): string {
+  const { totals, seconds, artifact, plan = '' } = result
+  if (isDryRun(result)) return `nothing was written (DryRun), this would be done: ${truncate(plan, MAX_EVENT_PLAN)}`
+  const stored = artifact === undefined ? '' : ` (${formatBytes(toCount(totals.storedBytes))} stored)`
+  const rejected =
+    totals.rejectedRows === undefined || totals.rejectedRows === '0' ? '' : `, ${totals.rejectedRows} rejected`
   const bytes = formatBytes(toCount(totals.bytes))
-  const stored = formatBytes(toCount(totals.storedBytes))
-  return `${totals.rows} rows, ${bytes} (${stored} stored) in ${Math.round(seconds * 10) / 10} s`
+  return `${totals.rows} rows${rejected}, ${bytes}${stored} in ${Math.round(seconds * 10) / 10} s`
 }
 
 /** The text, cut to a number of characters with a mark at its end. */

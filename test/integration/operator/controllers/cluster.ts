@@ -54,10 +54,12 @@ export class TestCluster {
     return cluster
   }
 
-  /** Kubernetes' own Job controller, garbage collector and TTL controller. */
-  async startControllers(): Promise<void> {
+  /** These of Kubernetes' own controllers, in the place of any that were started before. */
+  async startControllers(
+    controllers = ['job-controller', 'garbage-collector-controller', 'ttl-after-finished-controller'],
+  ): Promise<void> {
     const { 'kube-controller-manager': path } = await ensureTools(['kube-controller-manager'])
-    const controllers = ['job-controller', 'garbage-collector-controller', 'ttl-after-finished-controller']
+    if (this.#controllers !== undefined) await stop(this.#controllers, 0)
     const flags = [
       `--kubeconfig=${this.#controlPlane.kubeconfig}`,
       `--controllers=${controllers.join()}`,

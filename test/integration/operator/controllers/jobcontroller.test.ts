@@ -9,6 +9,7 @@ import {
   type Resource,
 } from '../../../../src/operator/manager/resources.ts'
 import type { Run } from '../../../../src/operator/specs/run.ts'
+import type { RunResult } from '../../../../src/run/result.ts'
 import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
 import { dump } from './manifests.ts'
@@ -153,5 +154,46 @@ describe('with the Job controller of Kubernetes', () => {
     for (const resource of [JOBS, PODS, CONFIG_MAPS] as Resource[]) {
       await eventually(`no ${resource.plural} is left`, () => nothingLeft(resource), 30_000)
     }
+  }, 60_000)
+})
+
+describe('with a garbage collector that stands still, as it does for 30 s when a CRD comes', () => {
+  beforeAll(() => cluster.startControllers(['job-controller']), 60_000)
+
+  /** From the deletion of the run to SIGTERM. */
+  const untilTold = async (run: Run, pod: Pod): Promise<number> => {
+    const from = performance.now()
+    await cluster.client.delete(DUMPS, run.metadata)
+    await eventually('the pod is told to end', async () => {
+      const { metadata } = await cluster.client.get(PODS, {
+        namespace: scenario.namespace,
+        name: pod.metadata?.name ?? '',
+      })
+      return metadata?.deletionTimestamp
+    })
+    return (performance.now() - from) / 1000
+  }
+
+  it('deleting a run ends its pod in seconds, and then its Job', async () => {
+    const run = await create()
+    const pod = await runNext(run)
+    expect(await untilTold(run, pod)).toBeLessThan(5)
+    await endTold(pod, 143)
+    await eventually('no Job is left', () => nothingLeft(JOBS))
+  }, 60_000)
+
+  it('deleting a dump with its artefact ends its pod in seconds, and then removes the artefact', async () => {
+    const run = await create({ deletionPolicy: 'Delete' })
+    const pod = await runNext(run)
+    expect(await untilTold(run, pod)).toBeLessThan(5)
+    await endTold(pod, 143)
+    const remover = await eventually('the removal runs', async () =>
+      (await pods()).find(({ metadata }) => metadata?.name?.includes('-remove-')),
+    )
+    await kubelet.bind(remover)
+    const { artifact: _, ...removed } = succeeded(remover) as Extract<RunResult, { outcome: 'Succeeded' }>
+    await kubelet.finish(await kubelet.run(remover), removed)
+    await eventually('the dump is gone', async () => (await cluster.client.find(DUMPS, run.metadata)) === undefined)
+    await eventually('no Job is left', () => nothingLeft(JOBS))
   }, 60_000)
 })

@@ -1,4 +1,4 @@
-import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
+import type { DumpRun, RestoreRun, Run, TransferRun } from '../../../../src/operator/specs/run.ts'
 
 /** What a user writes: metadata has a name and a namespace only. */
 export type Manifest<R extends Run> = Pick<R, 'apiVersion' | 'kind' | 'spec'> & {
@@ -29,5 +29,23 @@ export function restore(namespace: string, name: string, spec: Partial<RestoreRu
     kind: 'PGPackRestore',
     metadata: { name, namespace },
     spec: { source: { dumpRef: { name: 'orders' } }, target: { secretRef: { name: 'copy-app' } }, ...spec },
+  }
+}
+
+export function transfer(
+  namespace: string,
+  name: string,
+  spec: Partial<TransferRun['spec']> = {},
+): Manifest<TransferRun> {
+  return {
+    apiVersion: 'pgpack.io/v1alpha1',
+    kind: 'PGPackTransfer',
+    metadata: { name, namespace },
+    spec: {
+      source: { secretRef: { name: 'orders-app' } },
+      target: { secretRef: { name: 'copy-app' } },
+      objects: [{ table: { name: 'orders' } }],
+      ...spec,
+    },
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { DUMPS, RESTORES } from '../../../../src/operator/controllers/kinds.ts'
+import { DUMPS, RESTORES, TRANSFERS } from '../../../../src/operator/controllers/kinds.ts'
 import {
   CONFIG_MAPS,
   JOBS,
@@ -11,9 +11,10 @@ import {
 } from '../../../../src/operator/manager/resources.ts'
 import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
 import { parseRunConfig } from '../../../../src/run/config.ts'
-import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
+import type { RunResult } from '../../../../src/run/result.ts'
+import { eventually, NAMESPACES, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
-import { dump, restore } from './manifests.ts'
+import { dump, restore, transfer } from './manifests.ts'
 import { conditionOf, failedWith, Scenario, succeeded } from './scenario.ts'
 
 let cluster: TestCluster
@@ -59,6 +60,17 @@ async function deletePod(pod: Pod): Promise<void> {
 async function deleteJob(job: Job): Promise<void> {
   await cluster.client.delete(JOBS, { namespace, name: job.metadata?.name ?? '' })
 }
+
+const withoutArtifact = (result: RunResult): RunResult => {
+  const { artifact: _, ...rest } = result as Extract<RunResult, { outcome: 'Succeeded' }>
+  return rest
+}
+
+const podOf = (job: Job): Promise<Pod> =>
+  eventually('the Job has a pod', async () => {
+    const { items } = await cluster.client.list(PODS, { namespace })
+    return items.find(({ metadata }) => metadata?.ownerReferences?.[0]?.uid === job.metadata?.uid)
+  })
 
 describe('a dump', () => {
   it('lives from Unknown to True', async () => {
@@ -264,6 +276,10 @@ describe('a dump', () => {
       reason: 'PendingDeadlineExceeded',
       message: expect.stringContaining('Insufficient memory'),
     })
+    await eventually('the Job is suspended', async () => {
+      return (await cluster.client.get(JOBS, { namespace, name: job.metadata?.name ?? '' })).spec?.suspend
+    })
+    await deletePod(pod)
     await eventually('the Job is gone', () => isGone(JOBS, { namespace, name: job.metadata?.name ?? '' }))
   }, 30_000)
 
@@ -288,6 +304,13 @@ describe('a dump', () => {
     await scenario.reaches(run, 'Succeeded')
   })
 })
+
+const bySource: Partial<RestoreRun['spec']> = {
+  source: {
+    s3: { endpoint: 'http://minio:9000', bucket: 'backups', credentialsSecretRef: { name: 'm' } },
+    path: 'a/b',
+  },
+}
 
 describe('a restore', () => {
   it('waits for its dump and reads what the dump has written', async () => {
@@ -322,21 +345,16 @@ describe('a restore', () => {
     expect(conditionOf(failed)?.message).toContain('AuthenticationFailed')
   })
 
-  const bySource: Partial<RestoreRun['spec']> = {
-    source: {
-      s3: { endpoint: 'http://minio:9000', bucket: 'backups', credentialsSecretRef: { name: 'm' } },
-      path: 'a/b',
-    },
-  }
-
-  it('that adds rows is not done again when its Job was deleted before its result was read', async () => {
+  it('that adds rows is done again when its Job was deleted: its ledger row tells what was committed', async () => {
     const run = await scenario.create(RESTORES, restore(namespace, 'copy', bySource))
     const { job, pod } = await started(run)
     await deletePod(pod)
     await deleteJob(job)
-    const failed = await scenario.reaches(run, 'ResultUnknown')
-    expect(conditionOf(failed)?.status).toBe('False')
-    expect(await scenario.jobs()).toEqual([])
+    const next = await eventually('a second Job', async () =>
+      (await scenario.jobs()).find(({ metadata }) => metadata?.name === `${job.metadata?.name}-2`),
+    )
+    await finish(next, await kubelet.run(await kubelet.createPod(next)))
+    await scenario.reaches(run, 'Succeeded')
   })
 
   it('whose pod was gone before its result was read has no known result', async () => {
@@ -347,6 +365,151 @@ describe('a restore', () => {
     await deletePod(pod)
     operator = cluster.startOperator(namespace)
     await scenario.reaches(run, 'ResultUnknown')
+  })
+})
+
+describe('a transfer', () => {
+  it('lives from Unknown to True, and tells what it has moved', async () => {
+    const run = await scenario.create(TRANSFERS, transfer(namespace, 'move'))
+    const { job, pod } = await started(run)
+    const name = job.spec?.template.spec?.volumes?.find((volume) => volume.name === 'config')?.configMap?.name ?? ''
+    const { data } = await cluster.client.get(CONFIG_MAPS, { namespace, name })
+    expect(parseRunConfig(data?.['run.json'] ?? '')).toMatchObject({
+      kind: 'Transfer',
+      mode: 'Append',
+      source: { secretDir: '/etc/pgpack/source' },
+      target: { secretDir: '/etc/pgpack/target' },
+    })
+    await finish(job, pod, withoutArtifact(succeeded(pod)))
+    const done = await scenario.reaches(run, 'Succeeded')
+    expect(done.status?.progress).toMatchObject({ rows: 5_000_000, size: '1 GiB', rate: '72.1 MiB/s' })
+    expect(done.status?.artifact?.path).toBeUndefined()
+    expect(await scenario.told(run, 'Succeeded')).toBe('5000000 rows, 1 GiB in 14.2 s')
+  })
+
+  it('that is a DryRun leaves its plan', async () => {
+    const run = await scenario.create(TRANSFERS, transfer(namespace, 'move', { runMode: 'DryRun' }))
+    const { job, pod } = await started(run)
+    await finish(job, pod, { ...withoutArtifact(succeeded(pod)), plan: 'orders → copy' } as RunResult)
+    const done = await scenario.reaches(run, 'Succeeded')
+    expect(done.status).toMatchObject({ plan: 'orders → copy', phase: 'Succeeded' })
+    expect(done.status).not.toHaveProperty('artifact')
+  })
+})
+
+describe('a dump whose artefact goes with it', () => {
+  const FINALIZER = 'pgpack.io/artifact'
+  const removal = () =>
+    eventually('the Job of the removal', async () =>
+      (await scenario.jobs()).find(({ metadata }) => metadata?.name?.includes('-remove-')),
+    )
+  const done = async (deletionPolicy: 'Retain' | 'Delete' = 'Delete') => {
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders', { deletionPolicy }))
+    const { job, pod } = await started(run)
+    await finish(job, pod)
+    return scenario.reaches(run, 'Succeeded')
+  }
+
+  it('goes when its artefact is removed, by a Job with its own credentials', async () => {
+    const run = await done()
+    expect(run.metadata.finalizers).toEqual([FINALIZER])
+    await cluster.client.delete(DUMPS, run.metadata)
+    const job = await removal()
+    const { data } = await cluster.client.get(CONFIG_MAPS, { namespace, name: job.metadata?.name ?? '' })
+    expect(parseRunConfig(data?.['run.json'] ?? '')).toMatchObject({
+      kind: 'Remove',
+      path: `${namespace}/orders-${run.metadata.uid.slice(0, 8)}`,
+    })
+    expect(job.spec?.template.spec?.volumes?.map(({ secret }) => secret?.secretName).filter(Boolean)).toEqual(['minio'])
+    const pod = await kubelet.run(await kubelet.createPod(job))
+    const removing = await cluster.client.get(DUMPS, run.metadata)
+    expect(removing.status?.conditions?.at(-1)).toMatchObject({ type: 'ArtifactRemoved', status: 'Unknown' })
+    await kubelet.finish(pod, withoutArtifact(succeeded(pod)))
+    await kubelet.completeJob(job)
+    await eventually('the dump is gone', () => isGone(DUMPS, run.metadata))
+    expect(await scenario.told(run, 'ArtifactRemoved')).toContain('s3://backups/')
+    await eventually('no Job is left', async () => (await scenario.jobs()).length === 0)
+  })
+
+  it('says which Secret is missing while it waits', async () => {
+    const run = await done()
+    await cluster.client.delete(DUMPS, run.metadata)
+    const pod = await kubelet.createPod(await removal())
+    await kubelet.warn(pod, 'FailedMount', 'MountVolume.SetUp failed for volume "store" : secret "minio" not found')
+    expect(await scenario.told(run, 'SecretNotFound')).toContain('Secret minio does not exist')
+    const { status } = await cluster.client.get(DUMPS, run.metadata)
+    expect(status?.conditions?.at(-1)).toMatchObject({ type: 'ArtifactRemoved', reason: 'SecretNotFound' })
+  })
+
+  it('is let go when the removal has failed, and says what is left', async () => {
+    const run = await done()
+    await cluster.client.delete(DUMPS, run.metadata)
+    const job = await removal()
+    await kubelet.finish(await kubelet.createPod(job), failedWith(await podOf(job), 'STORE_UNREACHABLE', true))
+    await kubelet.failJob(job, 'BackoffLimitExceeded')
+    await eventually('the dump is gone', () => isGone(DUMPS, run.metadata))
+    expect(await scenario.told(run, 'ArtifactNotRemoved')).toMatch(/remove what lies below s3:.*StoreUnreachable/)
+  })
+
+  it('ends its attempt before it removes anything', async () => {
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders', { deletionPolicy: 'Delete' }))
+    const { job, pod } = await started(run)
+    await cluster.client.delete(DUMPS, run.metadata)
+    await eventually('the Job is suspended', async () => {
+      return (await cluster.client.get(JOBS, { namespace, name: job.metadata?.name ?? '' })).spec?.suspend
+    })
+    expect(await scenario.jobs()).toHaveLength(1)
+    await kubelet.patchJob(job, { active: 0 })
+    await deletePod(pod)
+    await removal()
+  })
+
+  it('takes it along, or not, as the policy says at the end', async () => {
+    const run = await done('Retain')
+    expect(run.metadata.finalizers).toBeUndefined()
+    const setPolicy = (deletionPolicy: string) =>
+      cluster.client.patch(DUMPS, run.metadata, { spec: { deletionPolicy } })
+    const finalizers = async () => (await cluster.client.get(DUMPS, run.metadata)).metadata.finalizers ?? []
+    await setPolicy('Delete')
+    await eventually('it has the finalizer', async () => (await finalizers()).includes(FINALIZER))
+    await setPolicy('Retain')
+    await eventually('it has none', async () => (await finalizers()).length === 0)
+    await setPolicy('Delete')
+    await eventually('it has the finalizer again', async () => (await finalizers()).includes(FINALIZER))
+    await cluster.client.delete(DUMPS, run.metadata)
+    await removal()
+    await setPolicy('Retain')
+    await eventually('the dump is gone', () => isGone(DUMPS, run.metadata))
+  })
+
+  it('does not hold a namespace that is being deleted', async () => {
+    const run = await done()
+    await cluster.client.delete(NAMESPACES, { name: namespace })
+    await cluster.client.delete(DUMPS, run.metadata)
+    await eventually('the dump is gone', () => isGone(DUMPS, run.metadata))
+  })
+})
+
+describe('the Job of a deleted run', () => {
+  it('is ended without the garbage collector, which is not there', async () => {
+    const run = await scenario.create(DUMPS, dump(namespace, 'orders'))
+    const { job, pod } = await started(run)
+    await cluster.client.delete(DUMPS, run.metadata)
+    const now = () => cluster.client.find(JOBS, { namespace, name: job.metadata?.name ?? '' })
+    await eventually('the Job is suspended', async () => (await now())?.spec?.suspend)
+    await deletePod(pod)
+    await eventually('the Job is gone', async () => (await now()) === undefined)
+  })
+
+  it('is ended by an operator that was away', async () => {
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy', bySource))
+    const { job } = await started(run)
+    await operator.stop()
+    await cluster.client.delete(RESTORES, run.metadata)
+    operator = cluster.startOperator(namespace)
+    await eventually('the Job is suspended', async () => {
+      return (await cluster.client.get(JOBS, { namespace, name: job.metadata?.name ?? '' })).spec?.suspend
+    })
   })
 })
 

@@ -178,6 +178,24 @@ describe('Informer on a real API server', () => {
     expect(lists).toBe(2)
   }, 30_000)
 
+  it('lists again when etcd was compacted while the API server was away', async () => {
+    await create('stays')
+    await create('goes')
+    const informer = await start()
+    proxy.use(() => ({ refuse: true }))
+    proxy.cutAll()
+    await cluster.client.delete(WIDGETS, { namespace, name: 'goes' })
+    await resize('stays', 8)
+    await cluster.compact()
+    // An API server that goes on has the changes of the last minutes in its own memory
+    await cluster.restart()
+    proxy.use(() => ({}))
+    await seen('delete goes 1', 'update stays 8')
+    expect(restarts).toContain('expired')
+    expect(lists).toBe(2)
+    expect(informer.store.size).toBe(1)
+  }, 120_000)
+
   it('gets bookmarks, so that it can go on after a long quiet time', async () => {
     await start()
     const stop = new AbortController()

@@ -1,8 +1,9 @@
 import type { RunStatus } from '../../../../src/api/v1alpha1/status.ts'
+import { ARTIFACT_FINALIZER } from '../../../../src/operator/controllers/deletion.ts'
 import type { Observation } from '../../../../src/operator/controllers/observation.ts'
 import type { Job, Pod } from '../../../../src/operator/manager/resources.ts'
 import { childName } from '../../../../src/operator/specs/names.ts'
-import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
+import type { DumpRun, RestoreRun, Run, TransferRun } from '../../../../src/operator/specs/run.ts'
 import { encodeResult, exitCodeOf, type RunResult } from '../../../../src/run/result.ts'
 
 export const NOW = new Date('2026-01-02T03:04:05.678Z')
@@ -35,6 +36,26 @@ export function restoreRun(spec: Partial<RestoreRun['spec']> = {}, status?: RunS
   }
 }
 
+export function transferRun(spec: Partial<TransferRun['spec']> = {}, status?: RunStatus): TransferRun {
+  return {
+    apiVersion: 'pgpack.io/v1alpha1',
+    kind: 'PGPackTransfer',
+    metadata: { ...metadata },
+    spec: {
+      source: { secretRef: { name: 'orders-app' } },
+      target: { secretRef: { name: 'copy-app' } },
+      objects: [{ table: { schema: 'public', name: 'orders' } }],
+      ...spec,
+    },
+    ...(status === undefined ? {} : { status }),
+  }
+}
+
+/** The same run, deleted so many seconds ago and held by these finalizers. */
+export function deleted<R extends Run>(run: R, finalizers: string[] = [ARTIFACT_FINALIZER], seconds = 1): R {
+  return { ...run, metadata: { ...run.metadata, deletionTimestamp: ago(seconds), finalizers } }
+}
+
 /** The time so many seconds before NOW, as the API has it. */
 export function ago(seconds: number): string {
   return new Date(NOW.getTime() - seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
@@ -49,6 +70,7 @@ export interface JobShape {
   readonly ttlSecondsAfterFinished?: number
   readonly attemptsBefore?: number
   readonly activeDeadlineSeconds?: number
+  readonly active?: number
 }
 
 export function jobOf(run: Run, shape: JobShape = {}): Job {
@@ -79,6 +101,7 @@ export function jobOf(run: Run, shape: JobShape = {}): Job {
       ...(activeDeadlineSeconds === undefined ? {} : { activeDeadlineSeconds }),
     },
     status: {
+      ...(shape.active === undefined ? {} : { active: shape.active }),
       startTime: ago(ageSeconds),
       conditions: conditions.map(([type, reason = 'Because']) => ({
         type,
@@ -164,6 +187,7 @@ export function observationOf(run: Run, seen: Partial<Observation> = {}): Observ
     run,
     job: undefined,
     pods: [],
+    removal: { job: undefined, pods: [] },
     prerequisite: { ready: true },
     live: true,
     warnings: [],

@@ -3,14 +3,15 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../../../src/log.ts'
 import { ProgressFollowers } from '../../../../src/operator/controllers/followers.ts'
 import { splitLines } from '../../../../src/operator/controllers/lines.ts'
+import { RateMeter } from '../../../../src/operator/controllers/rate.ts'
 import { encodeProgress, type Progress } from '../../../../src/run/progress.ts'
 import { FakeClock, settle } from '../manager/fakeclock.ts'
 
-const progress = (rows: number): Progress => ({
+const progress = (rows: number, bytes = '2'): Progress => ({
   objects: 1,
   objectsDone: 0,
   rows: String(rows),
-  bytes: '2',
+  bytes,
   storedBytes: '3',
 })
 const POD = { namespace: 'shop', name: 'pod-1' }
@@ -19,10 +20,15 @@ function setUp(maxFollowers?: number) {
   const clock = new FakeClock()
   const streams: { pod: string; signal: AbortSignal; log: PassThrough }[] = []
   const moved: string[] = []
+  const rates: (number | undefined)[] = []
   const followers: ProgressFollowers = new ProgressFollowers({
     clock,
     log: silentLogger,
-    moved: (key) => void moved.push(`${key} ${followers.progressOf(key, POD)?.rows}`),
+    moved: (key) => {
+      const now = followers.progressOf(key, POD)
+      moved.push(`${key} ${now?.rows}`)
+      rates.push(now?.bytesPerSecond)
+    },
     logs: async (pod, signal) => {
       const log = new PassThrough()
       streams.push({ pod: pod.name, signal, log })
@@ -31,12 +37,12 @@ function setUp(maxFollowers?: number) {
     ...(maxFollowers === undefined ? {} : { maxFollowers }),
   })
   started.push(followers)
-  const say = async (rows: number, stream = streams.at(-1)) => {
-    stream?.log.write(`${encodeProgress(progress(rows))}\n`)
+  const say = async (rows: number, stream = streams.at(-1), bytes?: string) => {
+    stream?.log.write(`${encodeProgress(progress(rows, bytes))}\n`)
     await settle()
     await settle()
   }
-  return { clock, streams, moved, followers, say }
+  return { clock, streams, moved, rates, followers, say }
 }
 
 const started: ProgressFollowers[] = []
@@ -63,6 +69,30 @@ describe('followers of logs', () => {
     expect(moved).toEqual(['run 1', 'run 3'])
     await say(4)
     expect(moved).toEqual(['run 1', 'run 3', 'run 4'])
+  })
+
+  it('tell the rate of the last half minute, and that it is nothing once nothing moves', async () => {
+    const { clock, followers, rates, say, streams } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    for (let second = 0; second <= 40; second += 10) {
+      await say(second, streams[0], String(second * 1000))
+      await clock.advance(10_000)
+    }
+    expect(rates).toEqual([undefined, 1000, 1000, 1000, 1000])
+    await clock.advance(60_000)
+    expect(rates.slice(5)).toEqual([0])
+  })
+
+  it('tell nothing where nothing has moved', async () => {
+    const { clock, followers, moved, say } = setUp()
+    followers.follow('run', POD)
+    await settle()
+    for (let second = 0; second < 60; second += 2) {
+      await say(1)
+      await clock.advance(2_000)
+    }
+    expect(moved).toEqual(['run 1'])
   })
 
   it('leave out what is no progress', async () => {
@@ -147,6 +177,29 @@ describe('followers of logs', () => {
     followers.follow('c', { ...POD, name: 'c' })
     await settle()
     expect(streams.map(({ pod }) => pod)).toEqual(['a', 'b', 'c'])
+  })
+})
+
+describe('a rate', () => {
+  it('needs a second to divide by', () => {
+    const meter = new RateMeter()
+    expect(meter.measure(0, 0)).toBeUndefined()
+    expect(meter.measure(999, 10)).toBeUndefined()
+    expect(meter.measure(1_000, 10)).toBe(10)
+  })
+
+  it('forgets what is older than half a minute', () => {
+    const meter = new RateMeter()
+    meter.measure(0, 0)
+    meter.measure(10_000, 1_000_000)
+    expect(meter.measure(40_000, 1_030_000)).toBe(1_000)
+    expect(meter.measure(75_000, 1_030_000)).toBe(0)
+  })
+
+  it('is never below nothing', () => {
+    const meter = new RateMeter()
+    meter.measure(0, 10)
+    expect(meter.measure(2_000, 0)).toBe(0)
   })
 })
 

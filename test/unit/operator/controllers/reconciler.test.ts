@@ -1,18 +1,19 @@
 import { describe, expect, it } from '@jest/globals'
 import { PgpackError } from '../../../../src/errors.ts'
 import { silentLogger } from '../../../../src/log.ts'
-import type { RunReader, RunWriter } from '../../../../src/operator/controllers/client.ts'
+import type { CachedReader } from '../../../../src/operator/controllers/caches.ts'
+import type { RunWriter } from '../../../../src/operator/controllers/client.ts'
 import type { RunEvent } from '../../../../src/operator/controllers/events.ts'
 import { RunReconciler } from '../../../../src/operator/controllers/reconciler.ts'
 import { ApiError } from '../../../../src/operator/manager/apierror.ts'
 import { type Job, type ObjectRef, type Pod, refKey } from '../../../../src/operator/manager/resources.ts'
-import { buildJob } from '../../../../src/operator/specs/job.ts'
+import { buildJob, buildRemovalJob } from '../../../../src/operator/specs/job.ts'
 import type { DumpRun, Run } from '../../../../src/operator/specs/run.ts'
 import type { Warning } from '../../../../src/operator/status/pod.ts'
-import { dumpRun, endedPod, jobOf, NOW, podOf, restoreRun, SUCCESS } from './fixtures.ts'
+import { deleted, dumpRun, endedPod, jobOf, NOW, podOf, restoreRun, SUCCESS, transferRun } from './fixtures.ts'
 
 /** Objects as one reader sees them. */
-class World implements RunReader {
+class World implements CachedReader {
   runs = new Map<string, Run>()
   jobs = new Map<string, Job>()
   podList: Pod[] = []
@@ -30,10 +31,16 @@ class World implements RunReader {
     return Promise.resolve(this.runs.get(`dump:${refKey(ref)}`) as DumpRun | undefined)
   }
 
+  jobsOf({ name }: ObjectRef) {
+    return [...this.jobs.values()].filter((job) => job.metadata?.ownerReferences?.[0]?.name === name)
+  }
+
   setJob(job: Job): void {
     this.jobs.set(refKey({ namespace: job.metadata?.namespace, name: job.metadata?.name ?? '' }), job)
   }
 }
+
+const SETTINGS = { image: 'i', imagePullPolicy: 'Never' } as const
 
 /** The API server, and what was asked of it. */
 class Server extends World implements RunWriter {
@@ -62,8 +69,13 @@ class Server extends World implements RunWriter {
     return next
   }
   async createJob(run: Run, plan: Parameters<RunWriter['createJob']>[1], turn: Parameters<RunWriter['createJob']>[2]) {
+    return this.#create(buildJob(run, plan.mounts, SETTINGS, turn))
+  }
+  async createRemovalJob(run: Run, plan: Parameters<RunWriter['createRemovalJob']>[1], deadlineSeconds: number) {
+    return this.#create(buildRemovalJob(run, plan.mounts, SETTINGS, deadlineSeconds))
+  }
+  #create(built: Job): Job {
     if (this.refuse !== undefined) throw this.refuse
-    const built = buildJob(run, plan.mounts, { image: 'i', imagePullPolicy: 'Never' }, turn)
     const job = {
       ...built,
       metadata: { ...built.metadata, uid: `uid-of-${built.metadata?.name}`, creationTimestamp: NOW.toISOString() },
@@ -71,6 +83,18 @@ class Server extends World implements RunWriter {
     this.calls.push(`createJob ${job.metadata.name}`)
     this.setJob(job)
     return job
+  }
+  async addFinalizer(run: Run) {
+    return this.#setFinalizers(run, ['pgpack.io/artifact'])
+  }
+  async removeFinalizer(run: Run) {
+    this.#setFinalizers(run, [])
+  }
+  #setFinalizers(run: Run, finalizers: string[]): Run {
+    this.calls.push(`finalizers ${finalizers}`)
+    const next = { ...run, metadata: { ...run.metadata, finalizers } }
+    this.runs.set(refKey(run.metadata), next)
+    return next
   }
   async suspendJob(_: Job, suspend: boolean) {
     this.calls.push(`suspendJob ${suspend}`)
@@ -226,6 +250,7 @@ describe('the reconciler', () => {
     cache.setJob(jobOf(run))
     cache.podList = [podOf({ phase: 'Running' })]
     const final = {
+      observedGeneration: 1,
       conditions: [
         { type: 'Succeeded', status: 'True' as const, reason: 'Succeeded', message: '', lastTransitionTime: '' },
       ],
@@ -257,7 +282,8 @@ describe('the reconciler', () => {
     [422, 'Job is invalid: quantities must match', 'InvalidSpec', 'False'],
     [400, 'json: cannot unmarshal', 'InvalidSpec', 'False'],
     [400, 'admission webhook "x" denied the request', 'JobNotCreated', 'Unknown'],
-    [403, 'exceeded quota', 'JobNotCreated', 'Unknown'],
+    [403, 'exceeded quota', 'QuotaExceeded', 'Unknown'],
+    [403, 'cannot be created because it is being terminated', 'NamespaceTerminating', 'Unknown'],
     [404, 'namespaces "shop" not found', 'JobNotCreated', 'Unknown'],
   ])('shows what the API server refuses with %i %s', async (statusCode, message, reason, succeeded) => {
     const { server, reconcile, status } = setUp()
@@ -348,6 +374,12 @@ describe('the reconciler', () => {
     expect(server.calls).toContain('createJob orders-restore-1a2b3c4d')
   })
 
+  it('starts a transfer, which waits for nothing', async () => {
+    const { server, reconcile } = setUp(transferRun())
+    await reconcile()
+    expect(server.calls).toContain('createJob orders-transfer-1a2b3c4d')
+  })
+
   it('starts no restore with a dump that only a stale cache knows', async () => {
     const { cache, server, reconcile } = setUp(restoreRun())
     cache.runs.set(
@@ -363,5 +395,107 @@ describe('the reconciler', () => {
     await reconcile()
     expect(server.calls).toEqual(['patchStatus'])
     expect(server.runs.get('shop/orders')?.status?.conditions?.[0]?.reason).toBe('DumpNotFound')
+  })
+})
+
+describe('the Job of a run that is gone', () => {
+  const gone = () => {
+    const world = setUp()
+    world.cache.runs.clear()
+    world.server.runs.clear()
+    return world
+  }
+
+  it('has its pods ended by the Job controller, and is deleted when they are told to end', async () => {
+    const { cache, server, reconcile } = gone()
+    cache.setJob(jobOf(dumpRun()))
+    cache.podList = [podOf({ phase: 'Running' })]
+    await reconcile()
+    expect(server.calls).toEqual(['suspendJob true'])
+    cache.setJob(jobOf(dumpRun(), { suspend: true }))
+    await reconcile()
+    expect(server.calls).toHaveLength(1)
+    cache.podList = [podOf({ phase: 'Running', deleting: true })]
+    await reconcile()
+    expect(server.calls).toEqual(['suspendJob true', 'deleteJob'])
+  })
+
+  it.each([
+    ['that has ended', jobOf(dumpRun(), COMPLETE), [endedPod(SUCCESS)]],
+    ['without a pod', jobOf(dumpRun()), []],
+  ])('is deleted at once: one %s', async (_, job, pods) => {
+    const { cache, server, reconcile } = gone()
+    cache.setJob(job)
+    cache.podList = pods
+    await reconcile()
+    expect(server.calls).toEqual(['deleteJob'])
+  })
+
+  it('is left alone while it is being deleted', async () => {
+    const { cache, server, reconcile } = gone()
+    cache.setJob(jobOf(dumpRun(), { deleting: true }))
+    cache.podList = [podOf({ phase: 'Running' })]
+    await reconcile()
+    expect(server.calls).toEqual([])
+  })
+
+  it('is not ended when only the cache has not seen its run', async () => {
+    const { cache, server, reconcile } = setUp()
+    cache.runs.clear()
+    cache.setJob(jobOf(dumpRun()))
+    await reconcile()
+    expect(server.calls).toEqual([])
+  })
+
+  it('is ended when another run of its name is there', async () => {
+    const { cache, server, reconcile } = setUp()
+    const former = { ...dumpRun(), metadata: { ...dumpRun().metadata, uid: 'ffffffff-0000' } }
+    cache.setJob(jobOf(former, { name: 'orders-dump-ffffffff' }))
+    await reconcile()
+    expect(server.calls).toEqual(['deleteJob', 'createJob orders-dump-1a2b3c4d', 'patchStatus'])
+  })
+})
+
+describe('a dump whose artefact goes with it', () => {
+  const policy = { deletionPolicy: 'Delete' } as const
+  const REMOVAL = 'orders-remove-1a2b3c4d'
+
+  it('has its finalizer before it has a Job', async () => {
+    const { server, reconcile } = setUp(dumpRun(policy))
+    await reconcile()
+    expect(server.calls.slice(0, 2)).toEqual(['finalizers pgpack.io/artifact', 'createJob orders-dump-1a2b3c4d'])
+  })
+
+  it('is let go after its removal, and the result is written before', async () => {
+    const run = deleted(dumpRun(policy, { jobName: 'orders-dump-1a2b3c4d' }))
+    const { cache, server, reconcile, status, told } = setUp(run)
+    await reconcile()
+    expect(server.calls).toEqual([`createJob ${REMOVAL}`, 'patchStatus'])
+    cache.runs = new Map(server.runs)
+    const removal = jobOf(run, { name: REMOVAL, ...COMPLETE })
+    cache.setJob(removal)
+    server.setJob(removal)
+    server.calls.length = 0
+    await reconcile()
+    expect(server.calls).toEqual(['patchStatus', 'finalizers '])
+    expect(status()?.conditions?.at(-1)).toMatchObject({ type: 'ArtifactRemoved', status: 'True', reason: 'Removed' })
+    expect(told.map(({ reason }) => reason)).toEqual(['RemovingArtifact', 'ArtifactRemoved'])
+  })
+
+  it.each([
+    [403, 'jobs.batch is forbidden: it cannot be created because it is being terminated', 'NamespaceTerminating'],
+    [422, 'quantities must match', 'InvalidSpec'],
+  ])('is let go when its removal can never be made (%i)', async (statusCode, message, cause) => {
+    const run = deleted(dumpRun(policy, { jobName: 'orders-dump-1a2b3c4d' }))
+    const { server, reconcile, status, told } = setUp(run)
+    server.refuse = new ApiError(message, { request: 'POST', statusCode })
+    await reconcile()
+    expect(server.calls).toEqual(['patchStatus', 'finalizers '])
+    expect(status()?.conditions?.at(-1)).toMatchObject({
+      status: 'False',
+      reason: 'RemovalFailed',
+      message: expect.stringContaining(cause),
+    })
+    expect(told).toMatchObject([{ type: 'Warning', reason: 'ArtifactNotRemoved' }])
   })
 })

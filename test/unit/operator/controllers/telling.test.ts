@@ -3,8 +3,8 @@ import { Registry } from 'prom-client'
 import type { RunStatus } from '../../../../src/api/v1alpha1/status.ts'
 import { eventsBetween } from '../../../../src/operator/controllers/events.ts'
 import { RunMetrics } from '../../../../src/operator/controllers/metrics.ts'
-import type { Reason } from '../../../../src/operator/status/reasons.ts'
-import { type RunState, summarize } from '../../../../src/operator/status/summarize.ts'
+import type { Reason, RemovalReason } from '../../../../src/operator/status/reasons.ts'
+import { type RunState, summarize, summarizeRemoval } from '../../../../src/operator/status/summarize.ts'
 import { ago, NOW, SUCCESS } from './fixtures.ts'
 
 const VISIT = { now: NOW, generation: 1 }
@@ -67,6 +67,27 @@ describe('the Events of a run', () => {
     expect(eventsBetween(waiting('Running'), failed)).toEqual([
       { type: 'Warning', reason: 'Failed', message: 'OOMKilled: killed' },
     ])
+  })
+})
+
+describe('the Events of a removal', () => {
+  const final = statusOf({ phase: 'Succeeded', result: SUCCESS })
+  const removing = (reason: RemovalReason, status: 'Unknown' | 'True' | 'False' = 'Unknown', before = final) =>
+    summarizeRemoval(before, { status, reason, message: `because of ${reason}` }, VISIT)
+
+  it('tell that it begins, what stands in its way, and how it ends, each once', () => {
+    const begun = removing('Removing')
+    expect(told(final, begun)).toEqual(['Normal RemovingArtifact'])
+    expect(told(begun, begun)).toEqual([])
+    const missing = removing('SecretNotFound')
+    expect(told(begun, missing)).toEqual(['Warning SecretNotFound'])
+    expect(told(missing, removing('Removing'))).toEqual([])
+    expect(told(missing, removing('Removed', 'True'))).toEqual(['Normal ArtifactRemoved'])
+    expect(told(missing, removing('RemovalDeadlineExceeded', 'False'))).toEqual(['Warning ArtifactNotRemoved'])
+  })
+
+  it('do not tell the end of the run again', () => {
+    expect(told(final, removing('Removing')).filter((event) => event.includes('Succeeded'))).toEqual([])
   })
 })
 

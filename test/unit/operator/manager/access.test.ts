@@ -4,11 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import type { KubeConfig } from '@kubernetes/client-node'
-import {
-  type ClusterAccess,
-  createInClusterAccess,
-  readInClusterNamespace,
-} from '../../../../src/operator/manager/access.ts'
+import { type ClusterAccess, createInClusterAccess } from '../../../../src/operator/manager/access.ts'
 
 let directory: string
 
@@ -66,11 +62,5 @@ describe('createInClusterAccess', () => {
   it("has the shape of client-node's KubeConfig", () => {
     const accepts = (config: KubeConfig): ClusterAccess => config
     expect(accepts).toBeInstanceOf(Function)
-  })
-})
-
-describe('readInClusterNamespace', () => {
-  it('reads where the pod runs', async () => {
-    expect(await readInClusterNamespace(directory)).toBe('pgpack-system')
   })
 })

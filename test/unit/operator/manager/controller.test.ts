@@ -161,6 +161,22 @@ describe('Controller', () => {
       expect(cleaned).toHaveBeenCalled()
     })
 
+    it('does not take a reconcile that it interrupts for one that failed', async () => {
+      const { controller, clock, log, metrics } = createController(async (_, { signal }) => {
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+        return undefined
+      })
+      controller.start()
+      controller.queue.add('a')
+      await settle()
+      const stopping = controller.stop(1_000)
+      await clock.advance(1_000)
+      expect(await stopping).toBe(true)
+      expect(log.messages('error')).toEqual([])
+      expect(log.messages('info')).toEqual(['reconcile interrupted'])
+      expect(metrics).not.toContain('retried')
+    })
+
     it('says when a reconcile does not even heed its signal', async () => {
       const { controller, clock, log } = createController(() => new Promise(() => undefined))
       controller.start()

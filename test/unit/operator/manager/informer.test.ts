@@ -139,9 +139,9 @@ describe('Informer', () => {
     )
     await harness.start()
     expect(harness.source.lists).toMatchObject([
-      { limit: 500, continue: undefined },
-      { limit: 500, continue: 'p2' },
-      { limit: 500, continue: 'p3' },
+      { limit: 100, continue: undefined },
+      { limit: 100, continue: 'p2' },
+      { limit: 100, continue: 'p3' },
     ])
     expect(harness.informer.store.size).toBe(3)
     await harness.stop()

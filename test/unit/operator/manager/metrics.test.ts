@@ -46,13 +46,16 @@ describe('ManagerMetrics', () => {
   it('shows who leads, what was asked of the API server, and the process itself', async () => {
     const metrics = new ManagerMetrics()
     metrics.leading('operator', true)
-    metrics.observeRequest({ code: '200', method: 'GET', host: '10.0.0.1:443' })
+    metrics.observeRequest({ code: '200', method: 'GET', host: '10.0.0.1:443' }, 0.04)
     metrics.informer('jobs').listed()
     metrics.informer('jobs').restarted('expired')
     metrics.recordedEvent('dropped')
     expect(await sampleOf(metrics, 'leader_election_master_status{name="operator"}')).toBe(1)
     const request = '{code="200",method="GET",host="10.0.0.1:443"}'
     expect(await sampleOf(metrics, `rest_client_requests_total${request}`)).toBe(1)
+    const within = (seconds: number) => `_bucket{le="${seconds}",host="10.0.0.1:443",verb="GET"}`
+    expect(await sampleOf(metrics, `rest_client_request_duration_seconds${within(0.05)}`)).toBe(1)
+    expect(await sampleOf(metrics, `rest_client_request_duration_seconds${within(0.025)}`)).toBe(0)
     expect(await sampleOf(metrics, 'informer_lists_total{informer="jobs"}')).toBe(1)
     expect(await sampleOf(metrics, 'informer_watch_restarts_total{informer="jobs",reason="expired"}')).toBe(1)
     expect(await sampleOf(metrics, 'event_recorder_events_total{result="dropped"}')).toBe(1)

@@ -1,10 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
 import { buildConfigMap } from '../../../../src/operator/specs/configmap.ts'
-import { buildJob } from '../../../../src/operator/specs/job.ts'
-import type { DumpRun, RestoreRun } from '../../../../src/operator/specs/run.ts'
-import { planDump, planRestore } from '../../../../src/operator/specs/runconfig.ts'
+import { buildJob, buildRemovalJob } from '../../../../src/operator/specs/job.ts'
+import { childName } from '../../../../src/operator/specs/names.ts'
+import type { DumpRun, RestoreRun, TransferRun } from '../../../../src/operator/specs/run.ts'
+import {
+  dumpLocation,
+  planDump,
+  planRemoval,
+  planRestore,
+  planTransfer,
+} from '../../../../src/operator/specs/runconfig.ts'
 import { parseRunConfig } from '../../../../src/run/config.ts'
-import { dumpRun, restoreRun, UID } from '../controllers/fixtures.ts'
+import { dumpRun, restoreRun, transferRun, UID } from '../controllers/fixtures.ts'
 
 const SETTINGS = { image: 'registry.example/pgpack-operator:1.2.3', imagePullPolicy: 'IfNotPresent' } as const
 
@@ -170,7 +177,7 @@ describe('the Job of a run', () => {
 describe('the configuration of a dump', () => {
   const configOf = (spec: Partial<DumpRun['spec']>) => {
     const run = dumpRun(spec)
-    return parseRunConfig(buildConfigMap(run, planDump(run).config).data?.['run.json'] ?? '')
+    return parseRunConfig(buildConfigMap(run, childName(run), planDump(run).config).data?.['run.json'] ?? '')
   }
 
   it('is what the engine reads, defaults included', () => {
@@ -198,15 +205,29 @@ describe('the configuration of a dump', () => {
 
   it('takes over every part of a spec', () => {
     const config = configOf({
+      runMode: 'DryRun',
+      session: {
+        isolation: 'Serializable',
+        statementTimeoutSeconds: 5,
+        settings: [{ name: 'work_mem', value: '1MB' }],
+      },
+      before: ['SELECT 1'],
+      after: ['SELECT 2'],
+      format: 'CSV',
+      copyOptions: { delimiter: ';' },
+      explain: 'Plan',
+      verify: 'Decode',
       source: {
         secretRef: { name: 'db' },
         host: 'h',
         port: 5433,
         database: 'd',
-        tls: { mode: 'VerifyCA', caSecretRef: { name: 'ca' }, certSecretRef: { name: 'c' } },
+        targetSessionAttrs: 'Standby',
+        tls: { mode: 'VerifyCA', channelBinding: 'Require', caSecretRef: { name: 'ca' }, certSecretRef: { name: 'c' } },
       },
       objects: [
-        { table: { schema: 's', name: 't', columns: ['a', 'b'], where: 'a > 1' } },
+        { table: { schema: 's', name: 't', columns: ['a', 'b'], where: 'a > 1', descendants: 'Include' } },
+        { tables: { schema: 's', include: ['a*'], exclude: ['*z'] } },
         { query: { name: 'q', sql: 'SELECT 1' } },
       ],
       compression: { method: 'Zstd', level: 9 },
@@ -224,19 +245,34 @@ describe('the configuration of a dump', () => {
       },
     })
     expect(config).toMatchObject({
+      runMode: 'DryRun',
+      session: {
+        isolation: 'Serializable',
+        statementTimeoutSeconds: 5,
+        settings: [{ name: 'work_mem', value: '1MB' }],
+      },
+      before: ['SELECT 1'],
+      after: ['SELECT 2'],
+      format: 'CSV',
+      copyOptions: { delimiter: ';' },
+      explain: 'Plan',
+      verify: 'Decode',
       source: {
+        targetSessionAttrs: 'Standby',
         host: 'h',
         port: 5433,
         database: 'd',
         tls: {
           mode: 'VerifyCA',
+          channelBinding: 'Require',
           caFile: '/etc/pgpack/database-ca/ca.crt',
           certFile: '/etc/pgpack/database-cert/tls.crt',
           keyFile: '/etc/pgpack/database-cert/tls.key',
         },
       },
       objects: [
-        { table: { schema: 's', name: 't', columns: ['a', 'b'], where: 'a > 1' } },
+        { table: { schema: 's', name: 't', columns: ['a', 'b'], where: 'a > 1', descendants: 'Include' } },
+        { tables: { schema: 's', include: ['a*'], exclude: ['*z'] } },
         { query: { name: 'q', sql: 'SELECT 1' } },
       ],
       compression: { method: 'Zstd', level: 9 },
@@ -260,7 +296,7 @@ describe('the configuration of a dump', () => {
 
   it('cannot be changed once it is written', () => {
     const run = dumpRun()
-    expect(buildConfigMap(run, planDump(run).config)).toMatchObject({
+    expect(buildConfigMap(run, childName(run), planDump(run).config)).toMatchObject({
       immutable: true,
       metadata: { name: 'orders-dump-1a2b3c4d', ownerReferences: [{ uid: UID, controller: true }] },
     })
@@ -271,7 +307,7 @@ describe('the configuration of a restore', () => {
   const source = { store: dumpRun().spec.destination, path: 'shop/orders-1a2b3c4d/pod-1', manifestSHA256: 'ab' }
   const configOf = (spec: Partial<RestoreRun['spec']>, from: Parameters<typeof planRestore>[1] = source) => {
     const run = restoreRun(spec)
-    return parseRunConfig(buildConfigMap(run, planRestore(run, from).config).data?.['run.json'] ?? '')
+    return parseRunConfig(buildConfigMap(run, childName(run), planRestore(run, from).config).data?.['run.json'] ?? '')
   }
 
   it('reads what the dump has written, into tables of the same names', () => {
@@ -304,4 +340,132 @@ describe('the configuration of a restore', () => {
       expect.objectContaining({ mount: expect.objectContaining({ name: 'volume', readOnly: true }) }),
     )
   })
+})
+
+describe('what a restore and a transfer say of their target', () => {
+  const loading = {
+    runMode: 'DryRun',
+    mode: 'CreateIfMissing',
+    transaction: 'PerObject',
+    before: ['SELECT 1'],
+    after: ['SELECT 2'],
+    session: { lockTimeoutSeconds: 3 },
+    analyze: 'Never',
+  } as const
+  const parallelism = { connections: 4 }
+  const parsed = (config: object) => parseRunConfig(JSON.stringify(config))
+
+  it('is handed on by a restore', () => {
+    const objects = [{ from: 'a', to: { name: 'b' }, columns: ['x'] }]
+    const copyOptions = { header: 'Match' } as const
+    const run = restoreRun({ ...loading, before: ['SELECT 1'], after: ['SELECT 2'], parallelism, objects, copyOptions })
+    const { config } = planRestore(run, { store: dumpRun().spec.destination, path: 'p' })
+    expect(parsed(config)).toMatchObject({
+      ...loading,
+      connections: 4,
+      objects: [{ from: 'a', to: { schema: 'public', name: 'b' }, columns: ['x'] }],
+      copyOptions,
+    })
+  })
+
+  it('is handed on by a transfer', () => {
+    const run = transferRun({ ...loading, before: ['SELECT 1'], after: ['SELECT 2'], parallelism })
+    expect(parsed(planTransfer(run).config)).toMatchObject({ ...loading, connections: 4 })
+  })
+
+  it('is Append, and nothing else, when nothing is said', () => {
+    const { config } = planRestore(restoreRun(), { store: dumpRun().spec.destination, path: 'p' })
+    expect(Object.keys(config).sort()).toEqual(
+      ['kind', 'mode', 'name', 'namespace', 'objects', 'path', 'source', 'target', 'uid', 'version'].sort(),
+    )
+  })
+})
+
+describe('the configuration of a transfer', () => {
+  const planOf = (spec: Partial<TransferRun['spec']>) => planTransfer(transferRun(spec))
+  const tls = { mode: 'VerifyCA', caSecretRef: { name: 'ca' }, certSecretRef: { name: 'c' } } as const
+
+  it('has two databases that do not hide one another', () => {
+    const { config, mounts } = planOf({
+      source: { secretRef: { name: 'a' }, tls },
+      target: { secretRef: { name: 'b' }, tls },
+    })
+    expect(parseRunConfig(JSON.stringify(config))).toMatchObject({
+      kind: 'Transfer',
+      source: { secretDir: '/etc/pgpack/source', tls: { caFile: '/etc/pgpack/source-ca/ca.crt' } },
+      target: { secretDir: '/etc/pgpack/target', tls: { certFile: '/etc/pgpack/target-cert/tls.crt' } },
+    })
+    expect(mounts.map(({ mount }) => `${mount.name} ${mount.mountPath}`)).toEqual([
+      'source /etc/pgpack/source',
+      'source-ca /etc/pgpack/source-ca',
+      'source-cert /etc/pgpack/source-cert',
+      'target /etc/pgpack/target',
+      'target-ca /etc/pgpack/target-ca',
+      'target-cert /etc/pgpack/target-cert',
+    ])
+  })
+
+  it('says what goes where', () => {
+    const { config } = planOf({
+      objects: [
+        { table: { name: 'a' } },
+        { table: { schema: 's', name: 'a' }, to: { name: 'b' } },
+        { tables: { schema: 's' }, toSchema: 't' },
+        { query: { name: 'q', sql: 'SELECT 1' }, to: { schema: 't', name: 'c' } },
+      ],
+    })
+    expect(config).toMatchObject({
+      objects: [
+        { table: { schema: 'public', name: 'a' } },
+        { table: { schema: 's', name: 'a' }, to: { schema: 'public', name: 'b' } },
+        { tables: { schema: 's', include: ['*'], exclude: [] }, toSchema: 't' },
+        { query: { name: 'q', sql: 'SELECT 1' }, to: { schema: 't', name: 'c' } },
+      ],
+    })
+  })
+
+  it('takes over what is said of the source', () => {
+    const source = { sourceBefore: ['A'], sourceAfter: ['B'], sourceSession: { isolation: 'ReadCommitted' } } as const
+    const spec = { ...source, sourceBefore: ['A'], sourceAfter: ['B'], explain: 'Plan' } as const
+    expect(planOf({ ...spec, sourceBefore: ['A'], sourceAfter: ['B'] }).config).toMatchObject(spec)
+  })
+})
+
+describe('the removal of an artefact', () => {
+  it('names the dump with all its attempts, and needs the store alone', () => {
+    const { config, mounts } = planRemoval(dumpRun())
+    expect(parseRunConfig(JSON.stringify(config))).toEqual({
+      version: 1,
+      kind: 'Remove',
+      namespace: 'shop',
+      name: 'orders',
+      uid: UID,
+      destination: expect.objectContaining({ type: 'S3', bucket: 'b-1' }),
+      path: 'shop/orders-1a2b3c4d',
+    })
+    expect(mounts.map(({ volume }) => volume.secret?.secretName)).toEqual(['minio'])
+  })
+
+  it('is tried again whatever the cause, until its time is over', () => {
+    const run = dumpRun({ job: { activeDeadlineSeconds: 5, backoffLimit: 0 } })
+    const { metadata, spec } = buildRemovalJob(run, planRemoval(run).mounts, SETTINGS, 540)
+    expect(metadata).toMatchObject({ name: 'orders-remove-1a2b3c4d', labels: { 'pgpack.io/dump': 'orders' } })
+    expect(spec).toMatchObject({ activeDeadlineSeconds: 540, backoffLimit: 20 })
+    expect(spec?.podFailurePolicy?.rules.map(({ action }) => action)).toEqual(['Ignore', 'Ignore'])
+    expect(spec?.template.spec?.volumes).toContainEqual({
+      name: 'config',
+      configMap: { name: 'orders-remove-1a2b3c4d' },
+    })
+  })
+
+  it.each([
+    [dumpRun(), 's3://b-1/shop/orders-1a2b3c4d'],
+    [
+      dumpRun({
+        destination: { s3: { endpoint: 'http://x', bucket: 'b-2', prefix: 'p', credentialsSecretRef: { name: 's' } } },
+      }),
+      's3://b-2/p/shop/orders-1a2b3c4d',
+    ],
+    [dumpRun({ destination: { volume: { claimName: 'claim', path: 'f' } } }), 'claim/f/shop/orders-1a2b3c4d'],
+  ])('says where it is (%#)', (run, place) => expect(dumpLocation(run)).toBe(place))
 })

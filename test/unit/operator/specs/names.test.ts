@@ -1,7 +1,14 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { childName, incarnationOf, jobName, labelValue, MAX_JOB_NAME } from '../../../../src/operator/specs/names.ts'
-import { dumpRun, restoreRun, UID } from '../controllers/fixtures.ts'
+import {
+  childName,
+  incarnationOf,
+  jobName,
+  labelValue,
+  MAX_JOB_NAME,
+  removalName,
+} from '../../../../src/operator/specs/names.ts'
+import { dumpRun, restoreRun, transferRun, UID } from '../controllers/fixtures.ts'
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 const LABEL_VALUE = /^[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$/
@@ -25,6 +32,8 @@ describe('names of children', () => {
   it('are readable for a name of usual length', () => {
     expect(childName(dumpRun())).toBe('orders-dump-1a2b3c4d')
     expect(childName(restoreRun())).toBe('orders-restore-1a2b3c4d')
+    expect(childName(transferRun())).toBe('orders-transfer-1a2b3c4d')
+    expect(removalName(dumpRun())).toBe('orders-remove-1a2b3c4d')
     expect(jobName(dumpRun(), 1)).toBe('orders-dump-1a2b3c4d')
     expect(jobName(dumpRun(), 2)).toBe('orders-dump-1a2b3c4d-2')
   })

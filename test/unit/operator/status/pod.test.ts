@@ -33,7 +33,19 @@ describe('why a pod failed', () => {
   it('is a lost node or an eviction when the container was never seen to end', () => {
     const pod = podOf({ phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory.' })
     expect(failureOf(pod)).toEqual({ reason: 'Evicted', message: 'The node was low on resource: memory.' })
-    expect(failureOf(podOf({ phase: 'Failed' })).reason).toBe('Evicted')
+    expect(failureOf(podOf({ phase: 'Failed' })).reason).toBe('NodeLost')
+  })
+
+  it.each([
+    ['DeletionByTaintManager', 'NodeLost'],
+    ['DeletionByPodGC', 'NodeLost'],
+    ['EvictionByEvictionAPI', 'Evicted'],
+    ['PreemptionByScheduler', 'Evicted'],
+    ['TerminationByKubelet', 'Evicted'],
+  ])('is %s as %s', (reason, expected) => {
+    const conditions = [{ type: 'DisruptionTarget', status: 'True', reason, message: 'said the cluster' }]
+    const pod = podOf({ phase: 'Failed', conditions })
+    expect(failureOf(pod)).toEqual({ reason: expected, message: 'said the cluster' })
   })
 
   it('is SIGTERM by its exit code', () => expect(failureOf(terminated({ exitCode: 143 })).reason).toBe('Cancelled'))
@@ -127,10 +139,15 @@ describe('why a Job has no pod', () => {
   it('is in its Events', () => {
     const warnings = [
       { reason: 'FailedCreate', message: 'old' },
-      { reason: 'FailedCreate', message: 'exceeded quota' },
+      { reason: 'FailedCreate', message: 'violates PodSecurity' },
       { reason: 'Other', message: 'x' },
     ]
-    expect(podCreationFailure(warnings)).toEqual({ reason: 'PodNotCreated', message: 'exceeded quota' })
+    expect(podCreationFailure(warnings)).toEqual({ reason: 'PodNotCreated', message: 'violates PodSecurity' })
     expect(podCreationFailure([])).toBeUndefined()
+  })
+
+  it('is a quota by its own name', () => {
+    const message = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1'
+    expect(podCreationFailure([{ reason: 'FailedCreate', message }])).toEqual({ reason: 'QuotaExceeded', message })
   })
 })

@@ -1,10 +1,18 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { ERROR_CODES } from '../../../../src/errors.ts'
+import { isFinal } from '../../../../src/operator/status/conditions.ts'
 import { mergePatch } from '../../../../src/operator/status/mergepatch.ts'
-import { finishedProgress, formatBytes, progressStatus, toCount } from '../../../../src/operator/status/progress.ts'
+import {
+  finishedProgress,
+  formatBytes,
+  formatDuration,
+  progressStatus,
+  type SuccessResult,
+  toCount,
+} from '../../../../src/operator/status/progress.ts'
 import { REASONS } from '../../../../src/operator/status/reasons.ts'
-import { summarize, truncate } from '../../../../src/operator/status/summarize.ts'
+import { summarize, summarizeRemoval, truncate } from '../../../../src/operator/status/summarize.ts'
 import { NOW, SUCCESS } from '../controllers/fixtures.ts'
 
 const LATER = new Date(NOW.getTime() + 60_000)
@@ -83,19 +91,106 @@ describe('progress', () => {
     for (const nonsense of ['', '-1', 'x', 'Infinity']) expect(toCount(nonsense)).toBe(0)
   })
 
+  const half = { objects: 5, objectsDone: 2, rows: '1', bytes: '3000', storedBytes: '1024', percent: 50 }
+
   it('shows objects where the size is not known', () => {
-    const known = { objects: 5, objectsDone: 2, rows: '1', bytes: '2', storedBytes: '3' }
-    expect(progressStatus(known)).toMatchObject({ display: '2/5' })
-    expect(progressStatus(known)).not.toHaveProperty('percent')
+    const { percent: _, ...unknown } = half
+    expect(progressStatus(unknown, true)).toMatchObject({ display: '2/5' })
+    expect(progressStatus(unknown, true)).not.toHaveProperty('percent')
   })
 
-  it('of a finished run is everything', () => {
-    expect(finishedProgress(SUCCESS.totals)).toMatchObject({
+  it('shows what is stored, or what is moved where there is no store', () => {
+    expect(progressStatus(half, true)).toMatchObject({ size: '1 KiB' })
+    expect(progressStatus(half, false)).toMatchObject({ size: '2.93 KiB' })
+  })
+
+  it('shows the rate and the time left', () => {
+    expect(progressStatus({ ...half, bytesPerSecond: 15.2 }, true)).toMatchObject({
+      bytesPerSecond: 15,
+      rate: '15 B/s',
+      secondsLeft: 200,
+      timeLeft: '3m20s',
+    })
+  })
+
+  it.each([
+    ['nothing moves', { ...half, bytesPerSecond: 0 }],
+    ['the size is not known', { ...half, percent: undefined, bytesPerSecond: 9 }],
+    ['nothing is done yet', { ...half, percent: 0, bytesPerSecond: 9 }],
+    ['all is done', { ...half, percent: 100, bytesPerSecond: 9 }],
+  ])('tells no time left when %s', (_, { percent, ...rest }) => {
+    const status = progressStatus({ ...rest, ...(percent === undefined ? {} : { percent }) }, true)
+    expect(status).not.toHaveProperty('secondsLeft')
+    expect(status).not.toHaveProperty('timeLeft')
+    expect(status).toHaveProperty('rate')
+  })
+
+  it.each([
+    [0, '0s'],
+    [45.9, '45s'],
+    [60, '1m'],
+    [200, '3m20s'],
+    [7_530, '2h5m'],
+    [3_605, '1h'],
+    [277_200, '3d5h'],
+  ])('shows %d seconds as %s', (seconds, text) => expect(formatDuration(seconds)).toBe(text))
+
+  it('of a finished run is everything, at its average rate', () => {
+    expect(finishedProgress(SUCCESS)).toMatchObject({
       objects: 2,
       objectsDone: 2,
       percent: 100,
       display: '100%',
+      rate: '72.1 MiB/s',
+      size: '300 MiB',
     })
+    expect(finishedProgress({ ...SUCCESS, seconds: 0 })).not.toHaveProperty('rate')
+  })
+
+  it('of a finished transfer has the size of what was moved', () => {
+    const { artifact: _, ...transfer } = SUCCESS
+    expect(finishedProgress(transfer)).toMatchObject({ size: '1 GiB' })
+  })
+})
+
+describe('what a success leaves in the status', () => {
+  const { artifact, ...withoutArtifact } = SUCCESS
+  const leaves = (result: SuccessResult) => summarize(undefined, { phase: 'Succeeded', result }, {}, visit())
+
+  it('is an artefact, with the rows that were rejected', () => {
+    const totals = { ...SUCCESS.totals, rejectedRows: '7' }
+    const status = leaves({ ...SUCCESS, totals })
+    expect(status.artifact).toMatchObject({ ...artifact, rows: 5_000_000, rejectedRows: 7 })
+    expect(status.conditions?.[0]?.message).toBe('5000000 rows, 7 rejected, 1 GiB (300 MiB stored) in 14.2 s')
+  })
+
+  it('is what was moved, of a transfer', () => {
+    const status = leaves(withoutArtifact)
+    expect(status.artifact).not.toHaveProperty('path')
+    expect(status.artifact).toMatchObject({ rows: 5_000_000 })
+    expect(status.conditions?.[0]?.message).toBe('5000000 rows, 1 GiB in 14.2 s')
+  })
+
+  it('is a plan, of a DryRun', () => {
+    const plan = 'public.orders -> public.copy'
+    const status = leaves({ ...withoutArtifact, plan })
+    expect(status).toMatchObject({ plan, phase: 'Succeeded' })
+    expect(status).not.toHaveProperty('artifact')
+    expect(status.conditions?.[0]?.message).toBe(
+      'nothing was written (DryRun), this would be done: public.orders -> public.copy',
+    )
+  })
+})
+
+describe('the removal of an artefact', () => {
+  const removing = { status: 'Unknown', reason: 'Removing', message: 'm' } as const
+
+  it('adds its condition to whatever is final, and changes nothing else', () => {
+    const last = summarize(undefined, failed, {}, visit())
+    const { conditions = [], ...rest } = summarizeRemoval(last, removing, visit(LATER))
+    expect(conditions).toEqual([...(last.conditions ?? []), expect.objectContaining({ type: 'ArtifactRemoved' })])
+    expect({ ...rest, conditions: last.conditions }).toEqual(last)
+    expect(isFinal({ conditions })).toBe(true)
   })
 })
 

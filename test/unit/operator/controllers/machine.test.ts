@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import type { RunStatus } from '../../../../src/api/v1alpha1/status.ts'
-import { type Decision, decide } from '../../../../src/operator/controllers/decide.ts'
+import type { Decision } from '../../../../src/operator/controllers/decision.ts'
+import { decide } from '../../../../src/operator/controllers/machine.ts'
 import type { Observation } from '../../../../src/operator/controllers/observation.ts'
 import type { Job, Pod } from '../../../../src/operator/manager/resources.ts'
 import type { Run } from '../../../../src/operator/specs/run.ts'
@@ -18,6 +19,7 @@ import {
   restoreRun,
   SUCCESS,
   TRANSIENT,
+  transferRun,
 } from './fixtures.ts'
 
 const JOB = 'orders-dump-1a2b3c4d'
@@ -96,12 +98,6 @@ describe('a run without a Job', () => {
     const rejection = { final: true, reason: 'InvalidSpec', message: 'bad quantity' } as const
     expect(verdict(see(dumpRun(), { rejection }))).toBe('False InvalidSpec Failed')
   })
-
-  it('is left alone while it is being deleted', () => {
-    const run = dumpRun()
-    run.metadata.deletionTimestamp = ago(1)
-    expect(see(run)).toEqual({ status: {} })
-  })
 })
 
 describe('a run whose Job is gone', () => {
@@ -115,6 +111,8 @@ describe('a run whose Job is gone', () => {
   it.each([
     ['a dump', dumpRun({}, status)],
     ['a restore that empties its tables', restoreRun({ mode: 'Truncate' }, restoreStatus)],
+    ['a restore that adds rows: the ledger knows the run', restoreRun({}, restoreStatus)],
+    ['a transfer', transferRun({}, { jobName: 'orders-transfer-1a2b3c4d', attempts: 1 })],
   ])('is done again if it is %s, with one attempt less', (_, run) => {
     expect(see(run).action).toEqual({ type: 'CreateJob', turn: { incarnation: 2, attemptsBefore: 1 } })
   })
@@ -127,11 +125,6 @@ describe('a run whose Job is gone', () => {
   it('fails when its Jobs were deleted more often than it may be tried', () => {
     const run = dumpRun({ job: { backoffLimit: 2 } }, { jobName: `${JOB}-3`, attempts: 3 })
     expect(verdict(see(run))).toBe('False JobDeleted Failed')
-  })
-
-  it.each([undefined, 'Append'] as const)('fails with an unknown result if it adds rows (mode %s)', (mode) => {
-    const run = restoreRun(mode === undefined ? {} : { mode }, restoreStatus)
-    expect(verdict(see(run))).toBe('False ResultUnknown Failed')
   })
 
   it('waits with the next Job while it is suspended', () => {
@@ -153,7 +146,7 @@ describe('a run whose Job is active', () => {
   it('says why the Job has no pod', () => {
     const warnings = [{ reason: 'FailedCreate', message: 'pods is forbidden: exceeded quota' }]
     const decision = active({ warnings })
-    expect(verdict(decision)).toBe('Unknown PodNotCreated Pending')
+    expect(verdict(decision)).toBe('Unknown QuotaExceeded Pending')
     expect(messageOf(decision)).toContain('exceeded quota')
   })
 
@@ -207,6 +200,23 @@ describe('a run whose Job is active', () => {
     )
   })
 
+  it('lists the last ten failed attempts with their causes, cut short', () => {
+    const long = { ...TRANSIENT, message: 'x'.repeat(3000) }
+    const pods = Array.from({ length: 12 }, (_, index) =>
+      endedPod(long, { name: `pod-${index}`, ageSeconds: 100 - index }),
+    )
+    const { status } = active({ pods })
+    expect(status.failures?.map(({ attempt }) => attempt)).toEqual(
+      Array.from({ length: 10 }, (_, index) => `pod-${index + 2}`),
+    )
+    expect(status.failures?.[0]?.message).toHaveLength(512)
+    expect(status.lastFailure).toMatchObject({ attempt: 'pod-11', message: expect.stringMatching(/^x{2047}…$/) })
+    const run = withStatus(dumpRun(), status)
+    const next = see(run, { job: jobOf(run), pods: [...pods, endedPod(PERMANENT, { name: 'pod-12', ageSeconds: 1 })] })
+    expect(next.status.failures?.map(({ attempt }) => attempt).at(-1)).toBe('pod-12')
+    expect(next.status.failures).toHaveLength(10)
+  })
+
   it('does not date a failure anew at every visit', () => {
     const run = dumpRun()
     const pods = [endedPod(TRANSIENT)]
@@ -236,6 +246,14 @@ describe('a run whose Job is active', () => {
 
   it('says that its pod is ending', () => {
     expect(messageOf(active({ pods: [podOf({ phase: 'Running', deleting: true })] }))).toContain('which is ending')
+  })
+
+  it('says that its node is lost when its pod does not end, and what to do', () => {
+    const pods = [podOf({ phase: 'Running', deleting: true })]
+    expect(active({ pods }).requeueAfterSeconds).toBe(30)
+    const decision = active({ pods, now: new Date(NOW.getTime() + 31_000) })
+    expect(verdict(decision)).toBe('Unknown NodeLost Pending')
+    expect(messageOf(decision)).toContain('delete the node if it is gone for good')
   })
 
   it('waits for a Job that is being deleted', () => {
