@@ -106,6 +106,8 @@ async function startServers(tools: Tools, directory: string): Promise<Servers> {
       // No controller makes default service accounts here, and the service range has no network.
       '--disable-admission-plugins=ServiceAccount',
       '--endpoint-reconciler-type=none',
+      // As OpenShift has it: who names an owner that blocks its deletion must be allowed to finalize it.
+      '--enable-admission-plugins=OwnerReferencesPermissionEnforcement',
     ],
   }
   const startServer = (name: keyof Tools): ChildProcess =>

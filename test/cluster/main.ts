@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { HarnessError } from './errors.ts'
 import { detectFlavour, ensureCluster, findCluster, removeCluster } from './index.ts'
+import { ensurePackages } from './packages.ts'
 import { say } from './progress.ts'
 import { ensureTools, findTool } from './tools.ts'
 
@@ -35,6 +36,7 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   helm: async (args) => passThrough('helm', args),
   down: removeCluster,
   prepare: async () => {
+    await ensurePackages(['openssl', 'pgbouncer'])
     await ensureTools(['etcd', 'helm', 'kube-apiserver', 'kubectl', 'minio'])
   },
 }

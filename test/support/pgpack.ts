@@ -42,7 +42,8 @@ export class MemorySink implements PGPackSink {
   aborted = false
 
   async write(chunk: Buffer): Promise<void> {
-    this.written.push(chunk)
+    // Once this resolves the chunk's memory may be used again.
+    this.written.push(Buffer.from(chunk))
   }
 
   async complete(head: Buffer = Buffer.alloc(0)): Promise<void> {

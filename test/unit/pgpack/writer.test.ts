@@ -42,6 +42,46 @@ describe('PGPackWriter', () => {
     expect(await join(decompress(method, inPieces(body)))).toEqual(raw)
   })
 
+  it.each(WRITABLE_METHODS)('releases each chunk of %s once, when it is not looked at any more', async (method) => {
+    const sink = new MemorySink()
+    const writer = new PGPackWriter(sink, { columns: COLUMNS, compression: { method } })
+    const released: number[] = []
+    for (let index = 0; index < 30; index++) {
+      const chunk = rows(1000, index * 1000)
+      await writer.writeRows(chunk, 1000, () => {
+        released.push(index)
+        chunk.fill(0xff)
+      })
+    }
+    const { bodyOffset } = await writer.finish()
+    expect(released.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, index) => index))
+    const body = sink.file?.subarray(bodyOffset) ?? Buffer.alloc(0)
+    expect(await join(decompress(method, inPieces(body)))).toEqual(pgcopy(rows(30_000)))
+  })
+
+  it('lets only one chunk of many megabytes wait', async () => {
+    const gate = Promise.withResolvers<void>()
+    const sink = new (class extends MemorySink {
+      override async write(chunk: Buffer): Promise<void> {
+        await gate.promise
+        await super.write(chunk)
+      }
+    })()
+    const writer = new PGPackWriter(sink, { columns: COLUMNS, compression: { method: 'None' }, inFlight: 4 })
+    const large = () => tuple(1, 'x'.repeat(20 << 20))
+    await writer.writeRows(large(), 1)
+    await writer.writeRows(large(), 1)
+    let taken = false
+    const third = writer.writeRows(large(), 1).then(() => {
+      taken = true
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(taken).toBe(false)
+    gate.resolve()
+    await third
+    expect((await writer.finish()).rows).toBe(3n)
+  })
+
   it('has the bytes that the format demands', async () => {
     const { file } = await writeFile({}, [[tuple(1, 'a'), 1]])
     expect(file.subarray(0, 8).toString('latin1')).toBe('PGPACK\n\0')

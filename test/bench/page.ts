@@ -1,0 +1,47 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { chart } from './chart.ts'
+import { ROOT } from './child.ts'
+import { memoryTable, type Report, tables, verdict } from './report.ts'
+
+const DOCS = join(ROOT, 'docs')
+
+/** Writes docs/benchmarks.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else. */
+export async function writePages(report: Report): Promise<void> {
+  await writeFile(join(DOCS, 'benchmarks.json'), `${JSON.stringify(report, null, 1)}\n`)
+  await writeFile(join(DOCS, 'benchmarks.svg'), chart(report.lines))
+  await writeFile(join(DOCS, 'benchmarks.md'), page(report))
+}
+
+function page(report: Report): string {
+  const { machine, versions, mebibytes, rounds, made, lines, memory, decode } = report
+  const parts = [
+    '# Benchmarks',
+    'Made by `npm run bench` of the numbers in [benchmarks.json](benchmarks.json); not to be edited.',
+    `${made.slice(0, 10)}, ${machine}. ${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(
+        ', ',
+      )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory.`,
+    '![Throughput, ours against the peers](benchmarks.svg)',
+    '## Targets',
+    targets(report),
+    '## All measurements',
+    tables(lines),
+    memoryTable(memory),
+  ]
+  if (decode !== '') parts.push('### Typed rows', decode)
+  return `${parts
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .join('\n\n')}\n`
+}
+
+function targets({ lines }: Report): string {
+  const judged = lines.filter((line) => verdict(line) !== '')
+  const rows = judged.map((line) => {
+    const name = `${line.contest}: ${line.name}`.replaceAll('|', '\\|')
+    return `| ${name} | ${line.ratio?.median.toFixed(2) ?? ''} | ${line.peakMiB?.toFixed(0) ?? ''} | ${verdict(line)} |`
+  })
+  return ['| work | ratio | peak MiB | target |', '|---|---:|---:|---|', ...rows].join('\n')
+}

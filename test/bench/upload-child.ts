@@ -1,0 +1,48 @@
+/** One upload of bytes that no method shrinks, in a process of its own; reads an UploadTask on stdin, prints an UploadRun. */
+import { readFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { Client } from 'minio'
+import type { S3Options } from '../../src/storage/location.ts'
+import { S3Store } from '../../src/storage/s3.ts'
+import { MIB } from '../../src/storage/s3parts.ts'
+import { pseudoRandomBytes } from '../support/bytes.ts'
+
+export interface UploadTask {
+  readonly side: 'ours' | 'peer' | 'peerKnowingSize'
+  readonly options: S3Options
+  readonly mib: number
+}
+
+export interface UploadRun {
+  readonly seconds: number
+  /** Bytes. */
+  readonly peakRSS: number
+}
+
+const { side, options, mib } = JSON.parse(await text(process.stdin)) as UploadTask
+/** Made before the clock starts: what is measured is the upload. */
+const chunk = pseudoRandomBytes(MIB)
+
+async function upload(): Promise<void> {
+  const store = new S3Store(options)
+  const target = store.upload('ours', { signal: new AbortController().signal, headLength: 16 })
+  for (let n = 0; n < mib; n++) await target.write(chunk)
+  await target.complete(Buffer.alloc(16))
+  store.close()
+}
+
+async function putObject(size?: number): Promise<void> {
+  const { hostname, port } = new URL(options.endpoint)
+  const { accessKeyId: accessKey, secretAccessKey: secretKey } = options
+  const client = new Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey, secretKey })
+  const chunks = Array.from({ length: mib }, () => chunk)
+  await client.putObject(options.bucket, side, Readable.from(chunks, { objectMode: false }), size)
+}
+
+const start = performance.now()
+if (side === 'ours') await upload()
+else await putObject(side === 'peer' ? undefined : mib * MIB)
+const seconds = (performance.now() - start) / 1000
+const peakKiB = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+process.stdout.write(JSON.stringify({ seconds, peakRSS: peakKiB * 1024 } satisfies UploadRun), () => process.exit())
