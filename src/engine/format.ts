@@ -9,8 +9,6 @@ export interface FileFormat {
   readonly copyOptions?: CopyOptions | undefined
 }
 
-export const PGPACK: FileFormat = { format: 'PGPack' }
-
 const EXTENSIONS: Readonly<Record<CopyFormat, string>> = {
   PGPack: '.pgpack',
   Binary: '.bin',

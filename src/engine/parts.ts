@@ -55,12 +55,12 @@ function endOf({ bodyOffset, rawBytes, rows, storedBytes }: Indexed): Point {
   return { storedOffset: Number(storedBytes) - bodyOffset, rows: Number(rows), rawBytes: Number(rawBytes) }
 }
 
-/** The body's start, and from there each entry that is at least `size` raw bytes behind the one before. */
+/** The body's start, and the first entries from each multiple of `size` raw bytes on. */
 function chooseStarts(points: readonly Point[], size: number): readonly Point[] {
   const starts = [START]
   for (const point of points) {
-    const last = starts.at(-1) ?? START
-    if (point.rows > last.rows && point.rawBytes - last.rawBytes >= size) starts.push(point)
+    const { rows } = starts.at(-1) ?? START
+    if (point.rows > rows && point.rawBytes >= size * starts.length) starts.push(point)
   }
   return starts
 }

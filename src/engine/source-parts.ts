@@ -1,4 +1,4 @@
-import { distributionOf, integerKey, segmentIds, treeBlocks } from '../postgres/catalog-parts.ts'
+import { distributionOf, integerKey, mayReadAllColumns, segmentIds, treeBlocks } from '../postgres/catalog-parts.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { RelationInfo } from '../postgres/types.ts'
 import { type BlockRange, hasBlockRanges, keyCondition, planKeyRanges, planRanges } from './plan.ts'
@@ -25,9 +25,13 @@ export async function partsOf(
   tree: boolean,
 ): Promise<readonly Part[]> {
   if (connections <= 1) return WHOLE
-  if (connection.flavour === 'Greenplum') return segmentParts(connection, relation)
-  if (hasBlockRanges(connection)) return blockParts(connection, relation, connections, tree)
-  return tree && relation.kind === 'r' ? WHOLE : keyParts(connection, relation, connections)
+  if (connection.flavour === 'PostgreSQL' && !hasBlockRanges(connection)) {
+    return tree && relation.kind === 'r' ? WHOLE : keyParts(connection, relation, connections)
+  }
+  if (!(await mayReadAllColumns(connection, relation))) return WHOLE
+  return connection.flavour === 'Greenplum'
+    ? segmentParts(connection, relation)
+    : blockParts(connection, relation, connections, tree)
 }
 
 async function blockParts(

@@ -7,15 +7,13 @@ const tls = object(
     mode: Type.Optional(
       choice(
         TLS_MODES,
-        "What libpq's sslmode says. Prefer tries TLS and goes on without it; VerifyFull also checks the server's name.",
-        { default: 'Prefer' },
+        "What libpq's sslmode says, instead of the Secret's uri; Prefer when neither says it, which tries TLS and goes on without. VerifyFull also checks the server's name.",
       ),
     ),
     channelBinding: Type.Optional(
       choice(
         CHANNEL_BINDINGS,
-        'Whether SCRAM proves that nobody sits between us and the server; Require refuses a server that cannot.',
-        { default: 'Prefer' },
+        "Whether SCRAM proves that nobody sits between us and the server, instead of the Secret's uri; Require refuses a server that cannot. Prefer when neither says it.",
       ),
     ),
     caSecretRef: Type.Optional(
@@ -49,7 +47,10 @@ export const DatabaseSpec = (description: string) =>
       port: Type.Optional(integer("Port instead of the Secret's.", 1, 65535)),
       database: Type.Optional(text("Database instead of the Secret's.", 63)),
       targetSessionAttrs: Type.Optional(
-        choice(TARGET_SESSION_ATTRS, 'Which of several hosts will do. As libpq has it.', { default: 'Any' }),
+        choice(
+          TARGET_SESSION_ATTRS,
+          "Which of several hosts will do, as libpq has it, instead of the Secret's uri; Any when neither says it.",
+        ),
       ),
       tls: Type.Optional(tls),
     },

@@ -37,9 +37,7 @@ export function databaseConfig(spec: DatabaseSpec, role: DatabaseRole = 'databas
     secretDir: MOUNTS[role],
     ...given({ host, port, database, targetSessionAttrs }),
     tls: {
-      // A default of the schema is not applied inside an object that was left out.
-      mode: tls?.mode ?? 'Prefer',
-      ...given({ channelBinding: tls?.channelBinding, caFile: ca }),
+      ...given({ mode: tls?.mode, channelBinding: tls?.channelBinding, caFile: ca }),
       ...(cert === undefined ? {} : { certFile: `${cert}/tls.crt`, keyFile: `${cert}/tls.key` }),
     },
   }

@@ -247,7 +247,8 @@ describe('the catalog', () => {
       ]
       const counts = await Promise.all(parts.map((blocks) => rowsOf(copyTableTo(whole, ['id'], { blocks }))))
       expect(counts.reduce((sum, rows) => sum + rows)).toBe(1000)
-      expect(Math.min(...counts)).toBeGreaterThan(100)
+      // Since PostgreSQL 16 a table grows by many blocks at once, so that the last ones may be empty.
+      expect(Math.min(...counts)).toBeGreaterThan(50)
     })
 
     it('read a query that ends in a comment or a semicolon', async () => {

@@ -187,7 +187,7 @@ describe('the configuration of a dump', () => {
       namespace: 'shop',
       name: 'orders',
       uid: UID,
-      source: { secretDir: '/etc/pgpack/database', tls: { mode: 'Prefer' } },
+      source: { secretDir: '/etc/pgpack/database', tls: {} },
       objects: [{ table: { schema: 'public', name: 'orders' } }],
       compression: { method: 'Zstd' },
       connections: 1,
