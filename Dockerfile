@@ -33,7 +33,6 @@ FROM ${RUNTIME_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY package.json /app/
 # All else is bundled into dist.
-COPY --from=dependencies /app/node_modules/@mongodb-js /app/node_modules/@mongodb-js
 COPY --from=dependencies /app/node_modules/lz4-napi /app/node_modules/lz4-napi
 COPY --from=dependencies /app/node_modules/@antoniomuso /app/node_modules/@antoniomuso
 COPY --from=build /app/dist /app/dist

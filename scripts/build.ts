@@ -17,8 +17,8 @@ await build({
   target: 'node22',
   minifySyntax: true,
   minifyWhitespace: true,
-  // Native addons stay packages of their own; client-node is loaded outside a cluster only.
-  external: ['@mongodb-js/zstd', 'lz4-napi', '@kubernetes/client-node'],
+  // The native addon stays a package of its own; client-node is loaded outside a cluster only.
+  external: ['lz4-napi', '@kubernetes/client-node'],
   // CommonJS packages in the bundle call require for Node's own modules.
   banner: {
     js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",

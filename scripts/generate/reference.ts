@@ -189,6 +189,8 @@ function statusPage(): string {
     'What the operator does where a run stands (by its status and metadata) and its Job looks so. No other decision is taken; the table is that of the code, and the tests hold the code to it. `ObserveLive`: nothing is made, given up or let go on the word of a cache.',
     table(['State', 'Job', 'Step', 'Actions', 'Next state'], machine),
     '- New: no Job is recorded. Started: one is, and the run is not final. Final: succeeded or failed. Deleting: deleted, and nothing in the store has to go. Removing: deleted, and held by the finalizer `pgpack.io/artifact` until its artefact is removed, for ten minutes at most.',
+    '## Without the operator',
+    'A dump with `deletionPolicy: Delete` waits for the operator. Where that is gone for good, let the resource go by hand; its artefact stays: `kubectl patch pgd NAME --type=json --patch=\'[{"op": "remove", "path": "/metadata/finalizers"}]\'`. Better: delete such dumps, or set their policy to `Retain`, before the operator is uninstalled.',
     '',
   ].join('\n\n')
 }

@@ -2,7 +2,7 @@ import { constants, createZstdCompress, createZstdDecompress, type ZstdCompress,
 
 /** A frame is at most a chunk of about 1 MiB; a larger window would cost its memory and find nothing. */
 const WINDOW_LOG = 20
-const COMPRESSED_PIECE_BYTES = 512 * 1024
+const COMPRESSED_PIECE_BYTES = 256 * 1024
 const DECOMPRESSED_PIECE_BYTES = 1024 * 1024
 /** Idle contexts that are kept, of each direction: what one file has in flight. */
 const MAX_IDLE = 4

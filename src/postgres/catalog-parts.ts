@@ -26,6 +26,15 @@ export async function treeBlocks(connection: PostgresConnection, relation: Relat
   return blocks ?? { pages: 0, totalPages: 0, foreign: false }
 }
 
+/** Who may read some columns only may read neither ctid nor gp_segment_id, by which rows are told apart. */
+export async function mayReadAllColumns(connection: PostgresConnection, { oid }: RelationInfo): Promise<boolean> {
+  const [row] = await connection.query<{ allowed: boolean }>(
+    `SELECT has_table_privilege($1::oid, 'SELECT') AS allowed`,
+    [oid],
+  )
+  return row?.allowed === true
+}
+
 /** A column whose values part a table's rows: a whole number, never null, found by an index. */
 export interface IntegerKey {
   readonly column: string

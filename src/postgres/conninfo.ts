@@ -6,7 +6,8 @@ const SETTING = /\s*([a-z_]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(
  * the last one of a name; undefined where the text is none.
  */
 export function parseConninfo(text: string): Readonly<Record<string, string>> | undefined {
-  const values: Record<string, string> = {}
+  // Not an object: `__proto__` is a name like any other here.
+  const values = new Map<string, string>()
   const end = text.trimEnd().length
   let offset = 0
   while (offset < end) {
@@ -14,8 +15,8 @@ export function parseConninfo(text: string): Readonly<Record<string, string>> | 
     const match = SETTING.exec(text)
     if (match === null) return undefined
     const [whole, name = '', quoted, bare = ''] = match
-    values[name] = (quoted ?? bare).replaceAll(/\\(.)/gsu, '$1')
+    values.set(name, (quoted ?? bare).replaceAll(/\\(.)/gsu, '$1'))
     offset += whole.length
   }
-  return offset === 0 ? undefined : values
+  return offset === 0 ? undefined : Object.fromEntries(values)
 }

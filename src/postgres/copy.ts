@@ -8,7 +8,7 @@ export type CopyRelation = Pick<RelationInfo, 'schema' | 'name' | 'kind'>
 export interface CopyTableOptions extends CopyFormatOptions {
   /** A condition in SQL, as the user wrote it. */
   readonly where?: string
-  /** Heap blocks to read: `from` inclusive, `to` exclusive, open where undefined. Of plain tables only. */
+  /** Heap blocks to read, in a tree those of each table: `from` inclusive, `to` exclusive, open where undefined. */
   readonly blocks?: { readonly from: number; readonly to: number | undefined }
   /** Greenplum: rows of one segment only; the condition is dispatched to that segment alone. */
   readonly segment?: number

@@ -27,7 +27,8 @@ export interface ObjectUpload {
   /** Bytes accepted so far, the head included. */
   readonly size: number
   /**
-   * Takes the next bytes; resolves when more are welcome (backpressure). The chunk belongs to the upload from here on.
+   * Takes the next bytes; resolves when more are welcome (backpressure). Until then the chunk belongs to the upload, which
+   * has copied or stored it by then: its memory may be used again.
    * @throws PgpackError STORE_*; CANCELLED when the signal fired. Every later call throws the same.
    */
   write(chunk: Buffer): Promise<void>

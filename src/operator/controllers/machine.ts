@@ -32,6 +32,7 @@ export interface Transition {
 }
 
 const WATCHED = { actions: ['SuspendJob', 'ObserveLive'], awaits: ['Job', 'Pod'] } as const
+const REPEATED = { actions: ['ObserveLive', 'CreateJob'], awaits: ['Run', 'Dump'] } as const
 const ENDED = { actions: ['ObserveLive'], awaits: [] } as const
 const NOTHING: Transition = { step: rest, next: ['Final'], actions: [], awaits: [] }
 const GONE: Transition = { step: rest, next: ['Deleting'], actions: [], awaits: ['Run'] }
@@ -54,7 +55,7 @@ export const TRANSITIONS: Readonly<Record<State, Readonly<Record<JobView, Transi
       awaits: ['Run', 'Dump'],
     },
     Active: { step: follow, next: ['Started', 'Final'], ...WATCHED },
-    Complete: { step: complete, next: ['Final', 'New'], ...ENDED },
+    Complete: { step: complete, next: ['Final', 'New', 'Started'], ...REPEATED },
     Failed: { step: fail, next: ['Final', 'New'], ...ENDED },
     Deleting: { step: awaitDeletion, next: ['Started'], actions: [], awaits: ['Job'] },
   },
@@ -66,7 +67,7 @@ export const TRANSITIONS: Readonly<Record<State, Readonly<Record<JobView, Transi
       awaits: ['Run', 'Dump'],
     },
     Active: { step: follow, next: ['Started', 'Final'], ...WATCHED },
-    Complete: { step: complete, next: ['Final', 'Started'], ...ENDED },
+    Complete: { step: complete, next: ['Final', 'Started'], ...REPEATED },
     Failed: { step: fail, next: ['Final', 'Started'], ...ENDED },
     Deleting: { step: awaitDeletion, next: ['Started'], actions: [], awaits: ['Job'] },
   },

@@ -2,6 +2,7 @@ import type { Job, Pod } from '../manager/resources.ts'
 import { given } from '../specs/given.ts'
 import { DEFAULT_BACKOFF_LIMIT, type JobTurn } from '../specs/job.ts'
 import { incarnationOf } from '../specs/names.ts'
+import type { Run } from '../specs/run.ts'
 import { type Cause, failureOf, finishedAt, podCreationFailure, resultOf, waitOf } from '../status/pod.ts'
 import type { SuccessResult } from '../status/progress.ts'
 import type { Reason } from '../status/reasons.ts'
@@ -74,13 +75,16 @@ export function replaceLost(observation: Observation): Decision {
   const { run } = observation
   if (!observation.live) return observeLive(observation)
   const { jobName = '', attempts = 0 } = run.status ?? {}
-  const incarnation = incarnationOf(run, jobName) + 1
-  const attemptsBefore = Math.max(attempts, incarnation - 1)
-  const limit = run.spec.job?.backoffLimit ?? DEFAULT_BACKOFF_LIMIT
-  if (attemptsBefore > limit) {
-    const lost = `Job ${jobName} was deleted before it had ended, after ${attemptsBefore} of ${limit + 1} attempts`
-    return conclude(observation, failed('JobDeleted', lost))
-  }
+  const lost = `Job ${jobName} was deleted before it had ended, after ${attempts} attempts`
+  return again(observation, failed('JobDeleted', lost))
+}
+
+/** Under the name of the next Job; or the end of the run, when no attempt is left. */
+function again(observation: Observation, end: RunState): Decision {
+  const { run, job } = observation
+  const incarnation = incarnationOf(run, run.status?.jobName ?? job?.metadata?.name ?? '') + 1
+  const attemptsBefore = Math.max(attemptsOf(observation), incarnation - 1)
+  if (attemptsBefore > (run.spec.job?.backoffLimit ?? DEFAULT_BACKOFF_LIMIT)) return conclude(observation, end)
   if (run.spec.suspend === true) return conclude(observation, SUSPENDED)
   return create(observation, { incarnation, attemptsBefore })
 }
@@ -90,13 +94,22 @@ export function awaitDeletion(observation: Observation): Decision {
   return conclude(observation, pending('Pending', 'the Job is being deleted; its pod has to end first'))
 }
 
-/** A success, if the pod's result says so: without it nobody knows what was written. */
+/**
+ * A success, if the pod's result says so: without it nobody knows what was written. Where another attempt finds that
+ * out, or does not have to, it is made. It is not where it would replace what came into the tables since.
+ */
 export function complete(observation: Observation): Decision {
   const result = successOf(observation.pods)
   if (result !== undefined) return conclude(observation, { phase: 'Succeeded', result })
   if (!observation.live) return observeLive(observation)
   const lost = 'the Job is complete, but its pod, which held the result, is gone or holds none'
-  return conclude(observation, failed('ResultUnknown', lost))
+  const unknown = failed('ResultUnknown', lost)
+  return replacesRows(observation.run) ? conclude(observation, unknown) : again(observation, unknown)
+}
+
+function replacesRows(run: Run): boolean {
+  if (run.kind === 'PGPackDump' || run.spec.runMode === 'DryRun') return false
+  return run.spec.mode === 'Truncate' || run.spec.mode === 'Replace'
 }
 
 function successOf(pods: readonly Pod[]): SuccessResult | undefined {

@@ -8,14 +8,15 @@ import { runInNewContext } from 'node:vm'
  */
 export function createGarbageCollector(): () => void {
   setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
+  const collect = runInNewContext('gc') as (options: { type: 'major'; flavor: 'last-resort' }) => void
   let isDue = false
   return () => {
     if (isDue) return
     isDue = true
     setImmediate(() => {
       isDue = false
-      collect()
+      // The ordinary flavour keeps the freed pages for a heap that grows again
+      collect({ type: 'major', flavor: 'last-resort' })
     })
   }
 }

@@ -150,7 +150,8 @@ export const OPERATOR_REASONS = {
   },
   ResultUnknown: {
     succeeded: final,
-    meaning: 'The Job is complete, but its pod vanished before the result was read: nobody knows what was moved.',
+    meaning:
+      'The Job is complete, but its pod vanished before the result was read, and another attempt would replace what came into the tables since (Truncate, Replace), or none is left.',
     action: 'Compare the target with the source (or look into the store), then create a new resource.',
   },
 } as const satisfies Record<string, ReasonInfo>

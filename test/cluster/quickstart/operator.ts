@@ -44,7 +44,7 @@ async function removeInterrupted(cluster: Pick<Cluster, 'helm'>): Promise<void> 
 /** Removes the operator and its resource definitions, and with them every dump and restore of the cluster. */
 export async function uninstallOperator(cluster: Pick<Cluster, 'helm' | 'kubectl'>): Promise<void> {
   await cluster.helm(['uninstall', OPERATOR.release, '--ignore-not-found', '--wait', ...inNamespace])
-  const definitions = ['pgpackdumps.pgpack.io', 'pgpackrestores.pgpack.io']
+  const definitions = ['pgpackdumps', 'pgpackrestores', 'pgpacktransfers'].map((plural) => `${plural}.pgpack.io`)
   await cluster.kubectl(['delete', 'customresourcedefinition', '--ignore-not-found', ...definitions])
   await cluster.kubectl(['delete', 'namespace', '--ignore-not-found', OPERATOR.namespace])
 }

@@ -79,7 +79,8 @@ describe('pgpack transfer', () => {
 })
 
 describe('pgpack restore', () => {
-  const dumpAll = () => pgpack('dump', '--dsn', postgres.database.dsn, '--table', 'orders', '--out', `${folder.path}/d/`)
+  const dumpAll = () =>
+    pgpack('dump', '--dsn', postgres.database.dsn, '--table', 'orders', '--out', `${folder.path}/d/`)
   const restore = (...more: string[]) => pgpack('restore', '--dsn', target.dsn, ...more)
 
   it('takes a whole dump by its manifest, over several connections', async () => {
@@ -100,7 +101,9 @@ describe('pgpack restore', () => {
     const into = ['--table', 'given']
     expect((await restore('--from', join(folder.path, 'rows.ndjson'), ...into)).code).toBe(0)
     const csv = ['--copy-option', 'delimiter=;', '--copy-option', 'header', '--copy-option', 'quote="']
-    expect((await restore('--from', join(folder.path, 'rows.csv'), ...into, ...csv)).stderr).toContain('another delimiter')
+    expect((await restore('--from', join(folder.path, 'rows.csv'), ...into, ...csv)).stderr).toContain(
+      'another delimiter',
+    )
     await writeFile(join(folder.path, 'rows.csv'), 'note,id\n"t,wo",2\n')
     expect((await restore('--from', join(folder.path, 'rows.csv'), ...into, '--copy-option', 'header')).code).toBe(0)
     expect(await target.query('SELECT * FROM given ORDER BY id')).toEqual([

@@ -35,7 +35,7 @@ beforeAll(async () => {
     INSERT INTO events SELECT i, md5(i::text) || repeat('x', 60) FROM generate_series(1, ${ROWS}) i;
     CREATE TABLE copied (LIKE events);
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
-    CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW WHEN (NEW.id = ${ROWS}) EXECUTE FUNCTION slow()`)
+    CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW WHEN (NEW.id = ${ROWS}) EXECUTE PROCEDURE slow()`)
   expected = await fingerprint(database, 'events')
   const request = {
     source: database.config,

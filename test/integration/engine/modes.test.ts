@@ -98,7 +98,7 @@ describe.each([1, 3])('Replace over %i connections', (connections) => {
 
   it('leaves nothing beside the table when it is aborted, and drops what a killed attempt has left', async () => {
     await sql(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NULL; END $$;
-      CREATE TRIGGER slow BEFORE TRUNCATE ON shown EXECUTE FUNCTION slow()`)
+      CREATE TRIGGER slow BEFORE TRUNCATE ON shown EXECUTE PROCEDURE slow()`)
     const context = testContext()
     const failure = failureOf(into('shown', { mode: 'Replace', connections, runId: 'uid-1' }, context))
     const shadows = () => sql(`SELECT relname FROM pg_class WHERE relname LIKE 'pgpack%' AND relkind = 'r'`)

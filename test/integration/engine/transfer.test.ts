@@ -102,14 +102,14 @@ describe.each([1, 3])('a transfer over %i connections', (connections) => {
   it('keeps nothing when a check at COMMIT refuses a row', async () => {
     await target.query(`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
       CREATE CONSTRAINT TRIGGER no AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW WHEN (NEW.id = ${ROWS - 10}) EXECUTE FUNCTION no()`)
+        FOR EACH ROW WHEN (NEW.id = ${ROWS - 10}) EXECUTE PROCEDURE no()`)
     expect((await refusal({ connections })).message).toContain('refused')
     expect((await fingerprint(target, 'events')).rows).toBe('0')
   })
 
   it('keeps nothing when it is aborted, and no backend is left', async () => {
     await target.query(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
-      CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION slow()`)
+      CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW EXECUTE PROCEDURE slow()`)
     const context = testContext()
     const failure = failureOf(move({ connections }, context))
     await copyingBackend(postgres.server, ({ query }) => query.includes('FROM STDIN'))
@@ -121,7 +121,7 @@ describe.each([1, 3])('a transfer over %i connections', (connections) => {
 
   it('keeps nothing when the source is lost on the way', async () => {
     await target.query(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
-      CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.id < 200) EXECUTE FUNCTION slow()`)
+      CREATE TRIGGER slow BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.id < 200) EXECUTE PROCEDURE slow()`)
     const query = { name: 'wide', sql: 'SELECT id, repeat(kind, 500) AS kind FROM events' }
     const failure = failureOf(move({ connections, objects: [{ query, to: events }] }))
     await copyingBackend(postgres.server, ({ query: running }) => running.includes('FROM STDIN'))

@@ -4,7 +4,7 @@ import { describe, expect, it, jest } from '@jest/globals'
 import { backendsOf } from '../../support/engine.ts'
 import { MIB, someMoment, useFaults } from './harness.ts'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const faults = useFaults()
 

@@ -21,8 +21,8 @@ import { useMinio } from '../../support/minio.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
 export const MIB = 1024 * 1024
-/** Bytes of `load` on the wire, about: four parts of a multipart upload. */
-export const LOAD_BYTES = 17 * MIB
+/** Bytes of `load` on the wire, about: three parts of a multipart upload. */
+export const LOAD_BYTES = 12 * MIB
 
 /** `load` is more than stays in sockets' buffers and cannot be compressed away; `target` has rows of its own. */
 const SETUP = `
@@ -183,7 +183,7 @@ export function useFaults() {
       })
       const there = waitFor(
         `${bytes} bytes have passed`,
-        20_000,
+        45_000,
         async () => wire.passed[direction] >= bytes || undefined,
       )
       await Promise.race([there, early])

@@ -9,7 +9,7 @@ import { repositoryDirectory } from '../../cluster/settings.ts'
 import { backendsGone, fingerprint, useFolder } from '../../support/engine.ts'
 import { someMoment, useFaults } from './harness.ts'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const faults = useFaults()
 const folder = useFolder()

@@ -2,7 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals'
 import { type HTTPFault, startTCPProxy } from '../../support/faultproxy.ts'
 import { byChance, fromSomeOn, isPart, isRangedRead, LOAD_BYTES, MIB, someMoment, useFaults } from './harness.ts'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 const faults = useFaults()
 
@@ -35,7 +35,7 @@ describe('a dump', () => {
   ])(
     'into a store that answers %s, from some part on is worth a retry, and leaves nothing',
     async (_, fault, expected) => {
-      faults.http.use(fromSomeOn(4, isPart, fault))
+      faults.http.use(fromSomeOn(3, isPart, fault))
       const error = await faults.dumpFails(() => faults.dumpLoad({ store: faultyStore(fault) }))
       expect(error).toMatchObject(expected)
       expect(error.message).toContain('load.pgpack')

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
+import { decompress as decompressByLibzstd } from '@mongodb-js/zstd'
 import fc from 'fast-check'
 import { Compressor, checkCompression, compress } from '../../../src/compression/compress.ts'
 import { decompress } from '../../../src/compression/decompress.ts'
@@ -21,6 +22,13 @@ describe('compress', () => {
       )
     },
   )
+
+  it('makes zstd frames that libzstd reads by itself, at every kind of level', async () => {
+    const chunk = sample(1 << 18)
+    for (const level of [1, 3, 19]) {
+      expect(await decompressByLibzstd(await compress(chunk, { method: 'Zstd', level }))).toEqual(chunk)
+    }
+  })
 
   it('makes smaller zstd frames at a higher level', async () => {
     const chunk = sample(1 << 20)

@@ -106,6 +106,8 @@ describe('with the Job controller of Kubernetes', () => {
       status: 'False',
       message: expect.stringContaining('last of 2 attempts'),
     })
+    // Events follow the status.
+    await scenario.told(run, 'Failed')
     expect((await scenario.eventsOf(run)).sort()).toEqual(['AttemptFailed', 'AttemptFailed', 'Failed', 'RunStarted'])
   }, 90_000)
 

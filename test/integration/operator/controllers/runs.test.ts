@@ -357,14 +357,33 @@ describe('a restore', () => {
     await scenario.reaches(run, 'Succeeded')
   })
 
-  it('whose pod was gone before its result was read has no known result', async () => {
-    const run = await scenario.create(RESTORES, restore(namespace, 'copy', bySource))
+  /** Its pod is gone before anybody has read the result. */
+  async function loseResult(mode: 'Append' | 'Truncate'): Promise<{ run: RestoreRun; job: Job }> {
+    const run = await scenario.create(RESTORES, restore(namespace, 'copy', { ...bySource, mode }))
     const { job, pod } = await started(run)
     await operator.stop()
     await finish(job, pod)
     await deletePod(pod)
     operator = cluster.startOperator(namespace)
+    return { run, job }
+  }
+
+  it('that adds rows asks its ledger when its pod was gone before its result was read', async () => {
+    const { run, job } = await loseResult('Append')
+    const next = await eventually('a second Job', async () =>
+      (await scenario.jobs()).find(({ metadata }) => metadata?.name === `${job.metadata?.name}-2`),
+    )
+    await finish(next, await kubelet.run(await kubelet.createPod(next)))
+    expect((await scenario.reaches(run, 'Succeeded')).status).toMatchObject({
+      attempts: 2,
+      jobName: next.metadata?.name,
+    })
+  })
+
+  it('that empties its tables is not done again unseen when its pod was gone before its result was read', async () => {
+    const { run } = await loseResult('Truncate')
     await scenario.reaches(run, 'ResultUnknown')
+    expect(await scenario.jobs()).toHaveLength(1)
   })
 })
 

@@ -360,7 +360,34 @@ describe('a Job that has ended', () => {
     ['a pod that says it failed', [endedPod(PERMANENT, { phase: 'Succeeded' })]],
   ])('is no success with %s', (_, pods) => {
     expect(see(run, { job: complete, pods, live: false }).action).toEqual({ type: 'ObserveLive' })
-    expect(verdict(see(run, { job: complete, pods }))).toBe('False ResultUnknown Failed')
+    expect(see(run, { job: complete, pods }).action).toEqual({
+      type: 'CreateJob',
+      turn: { incarnation: 2, attemptsBefore: 1 },
+    })
+  })
+
+  const without = (candidate: Run) =>
+    see(withStatus(candidate, { jobName: 'j', attempts: 1 }), { job: jobOf(candidate, { conditions: [['Complete']] }) })
+
+  it.each([
+    ['a dump', dumpRun()],
+    ['an Append, whose ledger row tells what was committed', restoreRun()],
+    ['a table made where it is missing', transferRun({ mode: 'CreateIfMissing' })],
+    ['a dry run', restoreRun({ mode: 'Truncate', runMode: 'DryRun' })],
+  ])('without a result is done again: %s', (_, candidate) => {
+    expect(without(candidate).action).toMatchObject({ type: 'CreateJob' })
+  })
+
+  it.each(['Truncate', 'Replace'] as const)(
+    'without a result is unknown where another attempt replaces rows (%s)',
+    (mode) => {
+      expect(verdict(without(restoreRun({ mode })))).toBe('False ResultUnknown Failed')
+      expect(without(transferRun({ mode })).action).toBeUndefined()
+    },
+  )
+
+  it('without a result is unknown when no attempt is left', () => {
+    expect(verdict(without(dumpRun({ job: { backoffLimit: 0 } })))).toBe('False ResultUnknown Failed')
   })
 
   it('is still a success while it is being deleted', () => {
@@ -467,7 +494,12 @@ describe('a final run', () => {
               expect(seen.job?.status?.conditions?.[0]?.type).toBe('Complete')
               expect(seen.pods.some((pod) => pod.metadata?.name === 'a')).toBe(true)
             }
-            if (action?.type === 'CreateJob') expect(seen).toMatchObject({ job: undefined, live: true })
+            if (action?.type === 'CreateJob') {
+              expect(seen.live).toBe(true)
+              const hasResult = seen.pods.some((pod) => pod.metadata?.name === 'a')
+              const isLost = seen.job?.status?.conditions?.[0]?.type === 'Complete' && !hasResult
+              expect(seen.job === undefined || isLost).toBe(true)
+            }
             current = { ...current, status } as Run
           }
         },

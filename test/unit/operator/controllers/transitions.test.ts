@@ -145,16 +145,14 @@ const RULES: Record<string, (visit: Visit) => boolean> = {
     const isOurs = status.phase !== undefined || state === 'Deleting' || state === 'Removing'
     return !isOurs || kstatusOf({ ...run, status }) === expected
   },
-  'a Job is made only by a live look that finds none, for a run that is neither final, deleted nor suspended': ({
-    observation: { run, job, live, prerequisite },
-    decision: { action },
-  }) =>
-    action?.type !== 'CreateJob' ||
-    (live &&
-      job === undefined &&
-      prerequisite.ready &&
-      run.spec.suspend !== true &&
-      ['New', 'Started'].includes(stateOf(run))),
+  'a Job is made only by a live look that finds none, or no result, for a run that is neither final, deleted nor suspended':
+    ({ observation: { run, job, pods, live, prerequisite }, decision: { action } }) =>
+      action?.type !== 'CreateJob' ||
+      (live &&
+        (job === undefined || (viewOf(job) === 'Complete' && !pods.some(hasSucceeded))) &&
+        prerequisite.ready &&
+        run.spec.suspend !== true &&
+        ['New', 'Started'].includes(stateOf(run))),
   'success needs a complete Job and the result of its pod': ({ observation: { run, job, pods }, decision }) =>
     isFinal(run.status) ||
     findCondition(decision.status, 'Succeeded')?.status !== 'True' ||
@@ -184,6 +182,7 @@ const RULES: Record<string, (visit: Visit) => boolean> = {
   },
 }
 
+const hasSucceeded = (pod: Pod): boolean => pod.status?.phase === 'Succeeded'
 const hasEnded = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 
 describe('the state machine, for every observation', () => {

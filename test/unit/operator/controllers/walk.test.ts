@@ -103,6 +103,7 @@ const anyRun = fc.constantFrom<Run>(
     source: { s3: { endpoint: 'http://s3', bucket: 'b-3', credentialsSecretRef: { name: 's' } }, path: 'p' },
   }),
   transferRun(),
+  transferRun({ mode: 'Replace' }),
 )
 
 /** What must hold at every moment. */
