@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   POSTGRES_UNREACHABLE: { retryable: true, reason: 'DatabaseUnreachable' },
   POSTGRES_CONNECTION_LOST: { retryable: true, reason: 'DatabaseConnectionLost' },
   POSTGRES_BUSY: { retryable: true, reason: 'DatabaseUnavailable' },
+  POSTGRES_READ_ONLY: { retryable: true, reason: 'DatabaseUnavailable' },
   POSTGRES_AUTHENTICATION: { retryable: false, reason: 'AuthenticationFailed' },
   POSTGRES_TLS: { retryable: false, reason: 'TLSFailed' },
   POSTGRES_NO_DATABASE: { retryable: false, reason: 'DatabaseNotFound' },
@@ -39,7 +40,6 @@ export const ERROR_CODES = {
   OBJECT_UNSUPPORTED: { retryable: false, reason: 'ObjectUnsupported' },
   TARGET_MISMATCH: { retryable: false, reason: 'ColumnMismatch' },
   TARGET_REFERENCED: { retryable: false, reason: 'StatementFailed' },
-  TARGET_READ_ONLY: { retryable: true, reason: 'DatabaseUnavailable' },
   TARGET_INCOMPLETE: { retryable: false, reason: 'StatementFailed' },
   // the store
   STORE_UNREACHABLE: { retryable: true, reason: 'StoreUnreachable' },

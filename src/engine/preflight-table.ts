@@ -129,12 +129,12 @@ function* otherProblems(facts: TableFacts, { mode, emptiedTogether }: TableUse):
 /** Why this server takes no rows at all now; undefined when it does. */
 export async function readOnlyProblem(session: PostgresConnection): Promise<TableProblem | undefined> {
   if (session.inRecovery) {
-    return { code: 'TARGET_READ_ONLY', text: `${session.name} is a standby (in recovery): name the primary` }
+    return { code: 'POSTGRES_READ_ONLY', text: `${session.name} is a standby (in recovery): name the primary` }
   }
   const [row] = await session.query<{ readOnly: boolean }>(
     `SELECT current_setting('transaction_read_only') = 'on' AS "readOnly"`,
   )
   if (row?.readOnly !== true) return undefined
   const text = `transactions on ${session.name} are read-only (default_transaction_read_only)`
-  return { code: 'TARGET_READ_ONLY', text: `${text}: set it to off in session.settings, or for the role or database` }
+  return { code: 'POSTGRES_READ_ONLY', text: `${text}: set it to off in session.settings, or for the role or database` }
 }

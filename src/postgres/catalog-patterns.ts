@@ -1,5 +1,6 @@
 import { PgpackError } from '../errors.ts'
 import { nearest } from './catalog-hints.ts'
+import { relationKind } from './catalog-queries.ts'
 import type { PostgresConnection } from './connection.ts'
 import type { ServerInfo } from './session.ts'
 
@@ -64,7 +65,7 @@ function isPartition({ versionNumber, flavour }: Pick<ServerInfo, 'versionNumber
 
 /** Of schema $1: whatever fits one of the patterns $2, with the positions of those, and whether one of $3 fits. */
 function matching(connection: PostgresConnection): string {
-  return `SELECT c.relname AS name, c.relkind::text AS kind,
+  return `SELECT c.relname AS name, ${relationKind(connection)} AS kind,
   ${isPartition(connection)} AS partition,
   EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS extension,

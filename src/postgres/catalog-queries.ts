@@ -11,6 +11,13 @@ function hasGreenplumPartitions({ flavour, versionNumber }: Server): boolean {
   return flavour === 'Greenplum' && versionNumber < V10
 }
 
+/** The kind of a pg_class `c`. Greenplum 6 keeps external tables, foreign ones since 7, under relkind r. */
+export function relationKind(server: Server): string {
+  return hasGreenplumPartitions(server)
+    ? "CASE WHEN c.relstorage = 'x' THEN 'f' ELSE c.relkind::text END"
+    : 'c.relkind::text'
+}
+
 /**
  * One row for a relation by schema and name ($1, $2). Sizes and estimates of a partitioned table are those of its
  * leaves; an inheritance parent counts for itself, as COPY reads it.
@@ -20,7 +27,7 @@ export function relationByName(server: Server): string {
     ? 'EXISTS (SELECT 1 FROM pg_catalog.pg_partition p WHERE p.parrelid = c.oid AND NOT p.paristemplate)'
     : "c.relkind = 'p'"
   return `WITH RECURSIVE root AS (
-  SELECT c.oid, n.nspname, c.relname, c.relkind, ${partitioned} AS partitioned
+  SELECT c.oid, n.nspname, c.relname, ${relationKind(server)} AS relkind, ${partitioned} AS partitioned
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $1 AND c.relname = $2
 ), tree AS (
@@ -33,7 +40,7 @@ SELECT
   root.oid,
   root.nspname AS schema,
   root.relname AS name,
-  CASE WHEN partitioned THEN 'p' ELSE root.relkind::text END AS kind,
+  CASE WHEN partitioned THEN 'p' ELSE root.relkind END AS kind,
   ${PRIMARY_KEY} AS "primaryKey",
   size."estimatedRows",
   size."sizeBytes",

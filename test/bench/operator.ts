@@ -48,16 +48,15 @@ interface Phase {
   readonly requests: ReadonlyMap<string, number>
 }
 
+/** @param before undefined where the operator only starts */
 async function phase(
-  operator: OperatorProcess,
   name: string,
   kubeconfig: string,
-  play: () => Promise<void>,
+  before: Samples | undefined,
+  play: () => Promise<OperatorProcess>,
 ): Promise<Phase> {
   const count = await RequestCount.start(kubeconfig)
-  const before = await scrape(operator)
-  await play()
-  const after = await operator.metrics()
+  const after = await (await play()).metrics()
   const reconciles = after.sum(`${RECONCILE}_count`) - (before?.sum(`${RECONCILE}_count`) ?? 0)
   const quantile = (q: number): number => after.quantile(RECONCILE, q, {}, before)
   const requestP99 = after.quantile('rest_client_request_duration_seconds', 0.99, {}, before)
@@ -69,11 +68,6 @@ async function phase(
     requestP99,
     requests: await count.sinceStart(),
   }
-}
-
-/** None before it listens. */
-async function scrape(operator: OperatorProcess): Promise<Samples | undefined> {
-  return operator.said('health server listens').length === 0 ? undefined : operator.metrics()
 }
 
 async function bareNodeBytes(): Promise<number> {
@@ -124,31 +118,40 @@ async function measure(cluster: TestCluster): Promise<{ phases: Phase[]; bare: n
   const { hostname: host, port } = new URL(cluster.access.getCurrentCluster()?.server ?? '')
   const entry = join(import.meta.dirname, '../../dist/main.js')
   const bare = await bareNodeBytes()
-  const operator = new OperatorProcess({ server: { host, port }, account, entry, env: await podEnvironment() })
+  const env = await podEnvironment()
   const ticking = setInterval(() => node.tick(), 1_000)
+  let started: OperatorProcess | undefined
   try {
-    const start = await phase(operator, 'start', kubeconfig, async () => {
-      await operator.says('informers synced', 120)
-      await settled(operator)
+    const start = await phase('start', kubeconfig, undefined, async () => {
+      started = new OperatorProcess({ server: { host, port }, account, entry, env })
+      await started.says('informers synced', 120)
+      await settled(started)
+      return started
     })
+    const operator = started as unknown as OperatorProcess
     let runs: Awaited<ReturnType<Population['addRunning']>> = []
-    const arrive = await phase(operator, `${running} runs arrive`, kubeconfig, async () => {
+    const arrive = await phase(`${running} runs arrive`, kubeconfig, await operator.metrics(), async () => {
       runs = await population.addRunning(running)
       await population.reachRunning(runs)
+      return operator
     })
     const resident: number[] = []
-    const idle = await phase(operator, `${running} run, ${idleMs / 1000} s`, kubeconfig, async () => {
+    const idle = await phase(`${running} run, ${idleMs / 1000} s`, kubeconfig, await operator.metrics(), async () => {
       const end = performance.now() + idleMs
       while (performance.now() < end) {
         await pause(1_000)
         resident.push(await operator.residentBytes())
       }
+      return operator
     })
-    const end = await phase(operator, `${running} runs end`, kubeconfig, () => population.finish(runs))
+    const end = await phase(`${running} runs end`, kubeconfig, await operator.metrics(), async () => {
+      await population.finish(runs)
+      return operator
+    })
     return { phases: [start, arrive, idle, end], bare, resident }
   } finally {
     clearInterval(ticking)
-    await operator.stop()
+    await started?.stop()
     await node.stop()
     await account.remove()
   }

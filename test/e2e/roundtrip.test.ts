@@ -112,7 +112,7 @@ describe('a dump and its restore', () => {
 
     const folder = join(repositoryDirectory, 'examples')
     const files = (await readdir(folder)).filter((name) => name.endsWith('.yaml'))
-    expect(files).toEqual(expect.arrayContaining(['dump.yaml', 'restore.yaml']))
+    expect(files).toEqual(expect.arrayContaining(['dump.yaml', 'restore.yaml', 'transfer.yaml']))
     const refs = []
     for (const file of files) {
       const text = await readFile(join(folder, file), 'utf8')
@@ -125,6 +125,10 @@ describe('a dump and its restore', () => {
     for (const ref of refs) await play.succeeds(ref)
 
     expect(await fingerprint(databases.copy, 'orders')).toEqual(await fingerprint(databases.shop, 'orders'))
+    const [even] = await databases.copy.query(
+      'select count(*)::int as rows, bool_and(id % 2 = 0) as even from orders_2026',
+    )
+    expect(even).toEqual({ rows: 500, even: true })
   })
 
   scenario(environment, 'cannot be changed into another run, nor ask for two things at once', async (play) => {

@@ -111,7 +111,7 @@ describe('a restore says before a row moves', () => {
     await sql(`ALTER ROLE plain SET default_transaction_read_only = on`)
     try {
       const error = await refusal([['orders', 'orders']], { target: plainUser() })
-      expect(error).toMatchObject({ code: 'TARGET_READ_ONLY', retryable: true, reason: 'DatabaseUnavailable' })
+      expect(error).toMatchObject({ code: 'POSTGRES_READ_ONLY', retryable: true, reason: 'DatabaseUnavailable' })
       const session = { settings: [{ name: 'default_transaction_read_only', value: 'off' }] }
       expect((await refusal([['orders', 'orders']], { target: plainUser(), session })).code).toBe('POSTGRES_PRIVILEGE')
     } finally {

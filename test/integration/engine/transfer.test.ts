@@ -258,6 +258,15 @@ describe('a transfer over several connections whose commits were cut', () => {
     expect((await fingerprint(target, 'events')).rows).toBe(String(ROWS))
   })
 
+  it('is refused by an attempt over one connection, too', async () => {
+    await target.query(`CREATE TABLE events (${EVENTS})`)
+    await move({ connections: 3, runId: 'uid-1' })
+    await target.query(`DELETE FROM pgpack.ledger WHERE object = '' OR part = 2`)
+    expect(await refusal({ runId: 'uid-1' })).toMatchObject({ code: 'CONFIG_INVALID', retryable: false })
+    await move({ runId: 'uid-1', mode: 'Truncate' })
+    expect(await fingerprint(target, 'events')).toEqual(await fingerprint(postgres.database, 'events'))
+  })
+
   it('is done anew under Truncate', async () => {
     await target.query(`CREATE TABLE events (${EVENTS})`)
     await move({ connections: 3, runId: 'uid-1', mode: 'Truncate' })
