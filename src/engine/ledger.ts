@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { RunTotals } from '../run/result.ts'
+import { noTotals } from './totals.ts'
 
 /**
  * Exactly-once Append: a row per run, or per part of an object where each part is a transaction of its own, written in
@@ -22,6 +24,8 @@ export interface Mark {
 export const WHOLE_RUN: Mark = { object: '', part: 0, parts: 1 }
 /** SQLSTATE unique_violation. */
 const UNIQUE_VIOLATION = '23505'
+/** As which catalog's entry two CREATEs collide is chance: unique_violation, or duplicate object, schema or table. */
+const COLLISIONS: ReadonlySet<string | undefined> = new Set([UNIQUE_VIOLATION, '42710', '42P06', '42P07'])
 
 const CREATE_SCHEMA = 'CREATE SCHEMA IF NOT EXISTS pgpack'
 const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS ${LEDGER} (
@@ -82,31 +86,57 @@ export async function findEntries(session: PostgresConnection, runId: string | u
  * the first one has committed or rolled back; false when it committed, and then the transaction is over.
  */
 export async function claim(session: PostgresConnection, runId: string, mark: Mark): Promise<boolean> {
-  const sql = `INSERT INTO ${LEDGER} (run_id, object, part, parts, objects, rows, bytes, stored_bytes)
-    VALUES ($1, $2, $3, $4, 0, 0, 0, 0)`
+  const claimed = await (session.flavour === 'Greenplum' ? claimByLock : claimByRow)(session, runId, mark)
+  if (!claimed) await session.query('ROLLBACK')
+  return claimed
+}
+
+async function claimByRow(session: PostgresConnection, runId: string, mark: Mark): Promise<boolean> {
   try {
-    await session.query(sql, [runId, mark.object, mark.part, mark.parts])
+    await insertRow(session, runId, mark, noTotals)
     return true
   } catch (error) {
-    // Not ON CONFLICT, which PostgreSQL 9.4, and with it Greenplum 6, does not have.
-    if (!isUniqueViolation(error)) throw error
-    await session.query('ROLLBACK')
-    return false
+    if (isUniqueViolation(error)) return false
+    throw error
   }
 }
 
+/**
+ * An UPDATE locks the whole table on a Greenplum without its global deadlock detector, and waits there for every other
+ * row that was inserted: loads that run side by side would wait for one another for ever. So the row comes at the end.
+ */
+async function claimByLock(session: PostgresConnection, runId: string, { object, part }: Mark): Promise<boolean> {
+  const key = createHash('sha256')
+    .update(JSON.stringify([LEDGER, runId, object, part]))
+    .digest()
+    .readBigInt64BE()
+  await session.query('SELECT pg_advisory_xact_lock($1::int8)', [String(key)])
+  const entries = await findEntries(session, runId)
+  return !entries.some((entry) => entry.object === object && entry.part === part)
+}
+
 /** Fills in what was loaded under a mark that this transaction has claimed. */
-export async function record(
-  session: PostgresConnection,
-  runId: string,
-  { object, part }: Mark,
-  totals: RunTotals,
-): Promise<void> {
+export async function record(session: PostgresConnection, runId: string, mark: Mark, totals: RunTotals): Promise<void> {
+  if (session.flavour === 'Greenplum') return insertRow(session, runId, mark, totals)
   const { objects, rows, bytes, storedBytes, rejectedRows = '0' } = totals
   await session.query(
     `UPDATE ${LEDGER} SET objects = $4, rows = $5, bytes = $6, stored_bytes = $7, rejected_rows = $8,
       committed_at = now() WHERE run_id = $1 AND object = $2 AND part = $3`,
-    [runId, object, part, objects, rows, bytes, storedBytes, rejectedRows],
+    [runId, mark.object, mark.part, objects, rows, bytes, storedBytes, rejectedRows],
+  )
+}
+
+/** Not ON CONFLICT, which PostgreSQL 9.4, and with it Greenplum 6, does not have. */
+async function insertRow(
+  session: PostgresConnection,
+  runId: string,
+  { object, part, parts }: Mark,
+  { objects, rows, bytes, storedBytes, rejectedRows = '0' }: RunTotals,
+): Promise<void> {
+  await session.query(
+    `INSERT INTO ${LEDGER} (run_id, object, part, parts, objects, rows, bytes, stored_bytes, rejected_rows)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [runId, object, part, parts, objects, rows, bytes, storedBytes, rejectedRows],
   )
 }
 
@@ -126,7 +156,7 @@ async function createLedger(session: PostgresConnection): Promise<void> {
     await session.query(CREATE_TABLE)
   } catch (cause) {
     // Two runs that are the first ones here: IF NOT EXISTS does not keep them from colliding in the catalog.
-    if (isUniqueViolation(cause)) return createLedger(session)
+    if (cause instanceof PgpackError && COLLISIONS.has(cause.details.status)) return createLedger(session)
     if (!(cause instanceof PgpackError) || cause.code !== 'POSTGRES_PRIVILEGE') throw cause
     throw new PgpackError(
       'POSTGRES_PRIVILEGE',

@@ -98,10 +98,21 @@ export async function loadPart(
     await copy.fail(`pgpack: ${errorMessage(error)}`)
     throw error
   }
-  const rows = await copy.end()
-  if (part.rows !== undefined) progress.moved(Number(rows), 0)
-  const rejected = rejectedRows(load, part.rows ?? sent, rows)
-  return { rows, rawBytes, fileBytes: part.storedBytes, rejectedRows: rejected }
+  const counted = await copy.end()
+  const kept = keptRows(load, part.rows ?? sent, counted, copy.rejectedRows)
+  if (part.rows !== undefined) progress.moved(Number(kept.rows), 0)
+  return { ...kept, rawBytes, fileBytes: part.storedBytes }
+}
+
+/** @param refused what the server says that it left out; it may be among those that it has counted. */
+function keptRows(
+  load: Load,
+  sent: bigint,
+  counted: bigint,
+  refused: bigint,
+): Pick<ObjectTotals, 'rows' | 'rejectedRows'> {
+  if (refused === 0n) return { rows: counted, rejectedRows: rejectedRows(load, sent, counted) }
+  return { rows: load.counting === 'Rejects' ? sent - refused : counted, rejectedRows: refused }
 }
 
 function rejectedRows(load: Load, sent: bigint, taken: bigint): bigint {

@@ -32,7 +32,9 @@ export async function createShadow(
   const types = new Map(load.table.columns.map((column) => [column.name, column.typeName]))
   const columns = load.columns.map((name) => `${quoteIdentifier(name)} ${types.get(name)}`).join(', ')
   const [kind, end] = owner === undefined ? ['TEMPORARY', ' ON COMMIT DROP'] : ['UNLOGGED', '']
-  await session.query(`CREATE ${kind} TABLE ${quoteQualified(shadow)} (${columns})${end}`)
+  // Else by the first column, which may put all rows on one segment.
+  const distributed = session.flavour === 'Greenplum' ? ' DISTRIBUTED RANDOMLY' : ''
+  await session.query(`CREATE ${kind} TABLE ${quoteQualified(shadow)} (${columns})${end}${distributed}`)
   return shadow
 }
 

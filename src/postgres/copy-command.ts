@@ -22,6 +22,12 @@ export const MESSAGE = {
 export const HEADER_BYTES = 5
 const COPY_FAIL = 0x66
 
+/** ReportSrehResults of Greenplum's cdbsreh.c: `found 3 data formatting errors (3 or more input rows), …`, in any language. */
+const REJECTS_ROUTINE = 'ReportSrehResults'
+
+/** pg's form of NoticeResponse. */
+type PgNotice = Readonly<Partial<Record<'routine' | 'message', string>>>
+
 /** pg's form of CopyInResponse. */
 interface PgCopyResponse {
   readonly binary: boolean
@@ -42,6 +48,7 @@ export class CopyCommand implements pg.Submittable {
   readonly #sql: string
   readonly #completed = Promise.withResolvers<bigint>()
   readonly #onCopyIn: ((response: CopyResponse) => void) | undefined
+  #rejectedRows = 0n
   #tag: string | undefined
   #agreed = false
 
@@ -58,7 +65,16 @@ export class CopyCommand implements pg.Submittable {
       const { binary, columnTypes } = message as PgCopyResponse
       this.#onCopyIn?.({ format: binary ? 1 : 0, columnFormats: columnTypes.map((code) => (code === 0 ? 0 : 1)) })
     }
-    return this.#connection.submit(this, { copyInResponse }, this.#completed.promise)
+    const notice = ({ routine, message = '' }: PgNotice) => {
+      if (routine === REJECTS_ROUTINE) this.#rejectedRows += BigInt(/\d+/.exec(message)?.[0] ?? 0)
+    }
+    const listeners = { copyInResponse, notice: (message: unknown) => notice(message as PgNotice) }
+    return this.#connection.submit(this, listeners, this.#completed.promise)
+  }
+
+  /** Greenplum: what SEGMENT REJECT LIMIT left out, which only a notice before CommandComplete tells. */
+  get rejectedRows(): bigint {
+    return this.#rejectedRows
   }
 
   /** The server has agreed to a COPY in the direction that was meant. */

@@ -26,6 +26,7 @@ type Outcome = { readonly rows: bigint } | { readonly error: unknown }
 class CopyInStream implements CopyIn {
   format: 0 | 1 = 0
   columnFormats: readonly (0 | 1)[] = []
+  rejectedRows = 0n
   readonly #connection: PostgresConnection
   readonly #answered = Promise.withResolvers<void>()
   readonly #settled = Promise.withResolvers<Outcome>()
@@ -46,7 +47,10 @@ class CopyInStream implements CopyIn {
     this.#connection
       .run(sql, { signal, onAbort: () => this.#sendFail('cancelled') }, () => command.run())
       .then(
-        (rows) => this.#settle({ rows }),
+        (rows) => {
+          this.rejectedRows = command.rejectedRows
+          this.#settle({ rows })
+        },
         (error: unknown) => this.#settle({ error }),
       )
     await this.#answered.promise

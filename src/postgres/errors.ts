@@ -22,6 +22,8 @@ const BY_SQLSTATE: Readonly<Record<string, Verdict>> = {
   // invalid_parameter_value: a setting or a snapshot, not a row.
   '22023': { code: 'POSTGRES_STATEMENT' },
   '23': { code: 'POSTGRES_DATA' },
+  // Greenplum's cancellation between its servers, with a reason that another one tells: as 57014.
+  '25M01': { code: 'POSTGRES_STATEMENT', retryable: true },
   // idle_in_transaction_session_timeout: the server has closed the session.
   '25P03': { code: 'POSTGRES_CONNECTION_LOST' },
   '28': { code: 'POSTGRES_AUTHENTICATION' },

@@ -40,6 +40,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // Else the order of rows changes from run to run.
   synchronize_seqscans: 'off',
   row_security: 'off',
+  // Greenplum says in a notice how many rows a COPY left out.
+  client_min_messages: 'notice',
+  // Else Greenplum analyses a table after its first COPY, and keeps other sessions from that until our COMMIT.
+  gp_autostats_mode: 'none',
 }
 
 /** One statement for every version: a setting that a server does not know is passed over. */

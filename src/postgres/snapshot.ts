@@ -5,11 +5,30 @@ import { quoteLiteral } from './identifiers.ts'
 /**
  * The snapshot of the session's transaction, for other sessions to share while that transaction lasts. The session is
  * in a REPEATABLE READ or SERIALIZABLE transaction.
+ * @throws PgpackError CONFIG_INVALID for a Greenplum whose segments would not keep to it
  */
 export async function exportSnapshot(connection: PostgresConnection): Promise<string> {
-  const [row] = await connection.query<{ snapshot: string }>('SELECT pg_export_snapshot() AS snapshot')
+  const [row] = await connection.query<{ snapshot: string; version: string }>(
+    'SELECT pg_export_snapshot() AS snapshot, version() AS version',
+  )
   if (row === undefined) throw new PgpackError('POSTGRES_PROTOCOL', `${connection.name}: no snapshot was returned`)
+  checkSnapshots(connection.name, row.version)
   return row.snapshot
+}
+
+/**
+ * Greenplum 6 brought an exported snapshot to its segments from 6.21 on, and kept its rows of one moment only when gpdb
+ * pull request 14203 was in.
+ */
+const GREENPLUM_6_MINOR = 23
+
+/** @param version what version() says. @throws PgpackError CONFIG_INVALID */
+export function checkSnapshots(name: string, version: string): void {
+  const [found, minor] = /Greenplum Database 6\.(\d+)/.exec(version) ?? []
+  if (minor === undefined || Number(minor) >= GREENPLUM_6_MINOR) return
+  const expected = `Greenplum Database 6.${GREENPLUM_6_MINOR}`
+  const message = `${name} is ${found}, on which sessions cannot share a snapshot: use one connection, or ${expected} or later`
+  throw new PgpackError('CONFIG_INVALID', message, { expected, ...(found === undefined ? {} : { found }) })
 }
 
 /** Of another server, of another database, or of a transaction that is over; from PostgreSQL 17 on the first is 42704. */

@@ -91,6 +91,11 @@ export interface CopyIn {
   write(data: Buffer, release?: () => void): Promise<void>
   /** CopyDone; resolves with the row count after CommandComplete and ReadyForQuery. */
   end(): Promise<bigint>
+  /**
+   * Greenplum: what SEGMENT REJECT LIMIT left out, known when the COPY has ended. The row count of `end` leaves out only
+   * those of them that the coordinator refused itself.
+   */
+  readonly rejectedRows: bigint
   /** CopyFail: the server rolls the COPY back with `reason` in its error. Resolves when the session is usable again. */
   fail(reason: string): Promise<void>
 }

@@ -95,7 +95,10 @@ export class RunReconciler {
     for (const job of foreign.filter((candidate) => controllerUid(candidate) !== owner?.metadata.uid)) {
       const action = nextToEnd({ job, pods: await cache.pods(job, signal) })
       if (action === undefined) continue
-      log.info({ jobName: job.metadata?.name, action: action.type }, 'Job of a deleted run is ended')
+      log.info(
+        { uid: job.metadata?.ownerReferences?.[0]?.uid, jobName: job.metadata?.name, action: action.type },
+        'Job of a deleted run is ended',
+      )
       await this.#actOn(job, action, signal)
     }
   }

@@ -5,6 +5,7 @@ import { type TransferRequest, transfer } from '../../../src/engine/transfer.ts'
 import type { CopyOptions } from '../../../src/postgres/copy-options/schema.ts'
 import type { DumpObject } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
+import { waitFor } from '../../cluster/processes.ts'
 import { openArtifact } from '../../support/artifact.ts'
 import { failureOf, fingerprint, keysIn, testContext, useFolder } from '../../support/engine.ts'
 import { useGreenplum } from '../../support/greenplum.ts'
@@ -63,11 +64,16 @@ async function dumped(objects: readonly DumpObject[], changes: Partial<ArtifactD
   return openArtifact(store, artifact.path)
 }
 
-function restored(named: string, changes: Partial<ArtifactRestoreRequest> = {}) {
+function restored(named: string, changes: Partial<ArtifactRestoreRequest> = {}, context = testContext()) {
   const objects = [{ from: `public.${named}`, to: { schema: 'copied', name: named } }]
   const request = { store, path: 'run', target: greenplum.config, mode: 'Append' as const, objects, ...changes }
-  return restore(request, testContext())
+  return restore(request, context)
 }
+
+/** The last row takes a while. */
+const SLOW = `
+  CREATE FUNCTION copied.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(4); RETURN NEW; END $$;
+  CREATE TRIGGER slow BEFORE INSERT ON copied.wide FOR EACH ROW WHEN (NEW.id = ${WIDE_ROWS}) EXECUTE PROCEDURE copied.slow()`
 
 /** Policy and key columns of a table, as gp_distribution_policy has them. */
 async function distribution(named: string): Promise<unknown> {
@@ -190,6 +196,7 @@ describe.each([1, 3])('a restore over %i connections', (connections) => {
 
   it('adds rows under Append once for a run id, and again without one', async () => {
     const first = await restored('wide', { connections, runId: 'uid-1' })
+    expect(await sql('SELECT max(parts) > 1 AS split FROM pgpack.ledger')).toEqual([{ split: connections > 1 }])
     const second = await restored('wide', { connections, runId: 'uid-1' })
     expect(second.totals).toEqual(first.totals)
     expect(first.totals.rows).toBe(String(WIDE_ROWS))
@@ -249,6 +256,29 @@ describe.each([1, 3])('a restore over %i connections', (connections) => {
     await expect(sql('INSERT INTO copied.wide VALUES (1)')).rejects.toThrow('copied.wide'.slice(7))
   })
 
+  it.each(['cancelled', 'lost'] as const)(
+    'that was %s keeps what it has committed, and goes on from there',
+    async (how) => {
+      const backends = () => sql(`SELECT pid, query FROM pg_stat_activity WHERE application_name = 'pgpack restore'`)
+      await sql(SLOW)
+      const context = testContext()
+      const failing = failureOf(restored('wide', { connections, runId: 'uid-1' }, context))
+      const { pid } = await waitFor('the slow COPY runs alone', 30_000, async () => {
+        const copying = (await backends()).filter(({ query }) => String(query).startsWith('COPY'))
+        return copying.length === 1 ? copying[0] : undefined
+      })
+      if (how === 'cancelled') context.abort()
+      else await greenplum.query('SELECT pg_terminate_backend($1)', [pid])
+      expect(await failing).toMatchObject(how === 'cancelled' ? { code: 'CANCELLED' } : { retryable: true })
+      await waitFor('the backends are gone', 10_000, async () => (await backends()).length === 0 || undefined)
+      const { rows } = await fingerprint(greenplum, 'copied.wide')
+      expect(Number(rows) > 0).toBe(connections > 1)
+      await sql('DROP TRIGGER slow ON copied.wide')
+      await restored('wide', { connections, runId: 'uid-1' })
+      await same()
+    },
+  )
+
   it('sets the sequence of a serial column behind the largest value', async () => {
     await sql('CREATE TABLE copied.counted (id serial, note text) DISTRIBUTED BY (id)')
     await restored('wide', {
@@ -270,7 +300,7 @@ describe.each([1, 3])('a restore over %i connections', (connections) => {
 
 describe('a restore that may leave out malformed rows', () => {
   it.each([{ logErrors: true }, {}])('counts them: %j', async (more) => {
-    await sql(`CREATE TABLE copied.source AS SELECT i AS id, CASE WHEN i % 100 = 0 THEN 'x' ELSE i::text END AS note
+    await sql(`CREATE TABLE copied.source AS SELECT CASE WHEN i % 1000 = 0 THEN 'y' ELSE i::text END AS id, CASE WHEN i % 100 = 0 THEN 'x' ELSE i::text END AS note
       FROM generate_series(1, ${ROWS}) i DISTRIBUTED BY (id);
       CREATE TABLE copied.numbers (id int, note int) DISTRIBUTED BY (id)`)
     await dumped([{ table: { schema: 'copied', name: 'source' } }], { format: 'CSV' })

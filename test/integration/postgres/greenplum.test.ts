@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
@@ -21,26 +20,22 @@ import {
   int32,
   isTaken,
 } from '../../support/copy-cells.ts'
-
-/** A superuser's connection string to any database of a Greenplum: jest.config.ts leaves this file out where there is none. */
-const dsn = process.env['GREENPLUM_DSN'] ?? ''
+import { useGreenplum } from '../../support/greenplum.ts'
+import type { TestDatabase } from '../../support/postgres.ts'
 
 describe('COPY on a real Greenplum', () => {
-  const database = `pgpack_${randomBytes(6).toString('hex')}`
+  const database = useGreenplum()
   let server: Pick<CopyTarget, 'versionNumber' | 'flavour'>
   let client: pg.Client
 
   beforeAll(async () => {
-    const [row] = await onServer<{ version: string }>("select current_setting('server_version_num') as version")
+    const [row] = await database.query<{ version: string }>("select current_setting('server_version_num') as version")
     server = { versionNumber: Number(row?.version), flavour: 'Greenplum' }
-    await onServer(`create database ${database} template template0 encoding 'UTF8'`)
   })
-  afterAll(async () => {
-    await removeSegmentFiles(database)
-    await onServer(`drop database ${database}`)
-  })
+  afterAll(() => removeSegmentFiles(database))
   beforeEach(async () => {
-    client = await connectTo(database)
+    client = new pg.Client({ connectionString: database.dsn })
+    await client.connect()
     await client.query(`drop table if exists t; ${createCellTable(server)} distributed by (id)`)
   })
   afterEach(() => client.end())
@@ -100,7 +95,7 @@ describe('COPY on a real Greenplum', () => {
   ])('writes a file on each segment and loads them again: %s', async (format, out, back) => {
     await client.query("insert into t select n, 'it''s ' || n from generate_series(1, 1000) n")
     const before = await select()
-    const onSegment = segmentFile(database)
+    const onSegment = segmentFile(database.name)
     checkCopyOptions({ ...out, onSegment }, { format, direction: 'To', ...server })
     checkCopyOptions({ ...back, onSegment }, { format, direction: 'From', ...server })
     const written = await client.query(
@@ -204,28 +199,11 @@ function segmentFile(name: string): string {
 }
 
 /** The files that COPY TO left on the segments' hosts: the cells' one and that of the round trips. */
-async function removeSegmentFiles(database: string): Promise<void> {
-  const client = await connectTo(database)
-  const files = [segmentFile(database), ...COPY_FEATURES.map(({ example }) => example.onSegment ?? '')].join(' ')
-  await client.query(`copy t to program 'cat > /dev/null; rm -f ${files}' on segment`)
-  await client.end()
+async function removeSegmentFiles({ name, query }: TestDatabase): Promise<void> {
+  const files = [segmentFile(name), ...COPY_FEATURES.map(({ example }) => example.onSegment ?? '')].join(' ')
+  await query(`copy t to program 'cat > /dev/null; rm -f ${files}' on segment`)
 }
 
 function binaryRow(...values: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([0, values.length]), ...values.flatMap((value) => [int32(value.length), value])])
-}
-
-async function connectTo(database?: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: dsn, ...(database === undefined ? {} : { database }) })
-  await client.connect()
-  return client
-}
-
-async function onServer<R extends pg.QueryResultRow>(sql: string): Promise<R[]> {
-  const client = await connectTo()
-  try {
-    return (await client.query<R>(sql)).rows
-  } finally {
-    await client.end()
-  }
 }

@@ -24,6 +24,7 @@ describe('postgresError', () => {
     ['22023', 'POSTGRES_STATEMENT', false],
     ['42601', 'POSTGRES_STATEMENT', false],
     ['57014', 'POSTGRES_STATEMENT', true],
+    ['25M01', 'POSTGRES_STATEMENT', true],
     ['40001', 'POSTGRES_BUSY', true],
     ['40P01', 'POSTGRES_BUSY', true],
     ['53300', 'POSTGRES_BUSY', true],
