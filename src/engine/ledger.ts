@@ -117,13 +117,24 @@ async function claimByLock(session: PostgresConnection, runId: string, { object,
 
 /** Fills in what was loaded under a mark that this transaction has claimed. */
 export async function record(session: PostgresConnection, runId: string, mark: Mark, totals: RunTotals): Promise<void> {
-  if (session.flavour === 'Greenplum') return insertRow(session, runId, mark, totals)
+  if (session.flavour === 'Greenplum') return recordByRow(session, runId, mark, totals)
   const { objects, rows, bytes, storedBytes, rejectedRows = '0' } = totals
   await session.query(
     `UPDATE ${LEDGER} SET objects = $4, rows = $5, bytes = $6, stored_bytes = $7, rejected_rows = $8,
       committed_at = now() WHERE run_id = $1 AND object = $2 AND part = $3`,
     [runId, mark.object, mark.part, objects, rows, bytes, storedBytes, rejectedRows],
   )
+}
+
+/** Above READ COMMITTED, whoever waited for the lock does not see what the other one has committed meanwhile. */
+async function recordByRow(session: PostgresConnection, runId: string, mark: Mark, totals: RunTotals): Promise<void> {
+  try {
+    await insertRow(session, runId, mark, totals)
+  } catch (cause) {
+    if (!isUniqueViolation(cause)) throw cause
+    const what = mark.object === '' ? 'everything' : mark.object
+    throw new PgpackError('POSTGRES_BUSY', `another attempt of run ${runId} has just loaded ${what}`, { cause })
+  }
 }
 
 /** Not ON CONFLICT, which PostgreSQL 9.4, and with it Greenplum 6, does not have. */

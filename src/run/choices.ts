@@ -5,7 +5,7 @@ export const ISOLATIONS = ['ReadCommitted', 'RepeatableRead', 'Serializable'] as
 
 /**
  * What happens to rows that are in the table already. Append keeps them; Truncate empties the table first, in the same
- * transaction; Replace loads into a table beside it and swaps; CreateIfMissing makes the table where there is none.
+ * transaction; Replace loads into a table beside it and then fills it anew; CreateIfMissing makes the table where there is none.
  */
 export const RESTORE_MODES = ['Append', 'Truncate', 'Replace', 'CreateIfMissing'] as const
 export type RestoreMode = (typeof RESTORE_MODES)[number]

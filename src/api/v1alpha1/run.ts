@@ -72,7 +72,7 @@ export const loading = {
   mode: Type.Optional(
     choice(
       RESTORE_MODES,
-      'Append adds the rows; Truncate empties each table first, in the same transaction; Replace loads into a new table and swaps; CreateIfMissing makes a table that is not there.',
+      'Append adds the rows; Truncate empties each table first, in the same transaction; Replace loads beside it and fills it anew in one short transaction; CreateIfMissing makes a table that is not there.',
       { default: 'Append' },
     ),
   ),

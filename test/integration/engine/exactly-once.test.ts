@@ -13,7 +13,7 @@ import { backendsGone, type Fingerprint, fingerprint, testContext } from '../../
 import { type PostgresServer, startPostgres, type TestDatabase } from '../../support/postgres.ts'
 
 /** Moments at which the engine is killed, half of them with one connection and half with two. */
-const KILLS = Number(process.env['PGPACK_KILLS'] || 30)
+const KILLS = Number(process.env['PGPACK_KILLS'] || 12)
 const SEED = Number(process.env['PGPACK_SEED'] || 20_241_107)
 const ROWS = 50_000
 

@@ -1,6 +1,9 @@
-import { beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { type ArtifactDumpRequest, dump, planDump } from '../../../src/engine/dump.ts'
 import { type ArtifactRestoreRequest, restore } from '../../../src/engine/restore.ts'
+import { restoreRows } from '../../../src/engine/restore-rows.ts'
 import { type TransferRequest, transfer } from '../../../src/engine/transfer.ts'
 import type { CopyOptions } from '../../../src/postgres/copy-options/schema.ts'
 import type { DumpObject } from '../../../src/run/config.ts'
@@ -160,9 +163,17 @@ describe.each([1, 3])('a dump over %i connections', (connections) => {
     }
   })
 
+  it.each(['Serializable', 'RepeatableRead'] as const)('is read %s', async (isolation) => {
+    const { manifest } = await dumped([table('hashed')], { connections, session: { isolation } })
+    expect(manifest).toMatchObject({ isolation, totals: { rows: String(ROWS) } })
+  })
+
   it('that is only planned writes nothing', async () => {
     const request = { source: greenplum.config, objects: [table('parted'), table('outside')], connections, store }
-    const { plan } = await planDump({ compression: { method: 'None' }, path: 'run', ...request }, testContext())
+    const { plan } = await planDump(
+      { compression: { method: 'None' }, path: 'run', explain: 'Plan', ...request },
+      testContext(),
+    )
     expect(plan).toContain('public.parted')
     expect(await keysIn(store)).toEqual([])
   })
@@ -213,6 +224,16 @@ describe.each([1, 3])('a restore over %i connections', (connections) => {
   it('of two pods of one run at once loads every row once', async () => {
     const attempts = await Promise.all([0, 1].map(() => restored('wide', { connections, runId: 'uid-1' })))
     expect(attempts.map(({ totals }) => totals.rows)).toEqual([String(WIDE_ROWS), String(WIDE_ROWS)])
+    await same()
+  })
+
+  it('of two pods of one run, each in a snapshot of its own, lets one of them try again', async () => {
+    const attempt = () => restored('wide', { connections, runId: 'uid-1', session: { isolation: 'RepeatableRead' } })
+    const attempts = await Promise.allSettled([attempt(), attempt()])
+    for (const one of attempts) {
+      if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'POSTGRES_BUSY', retryable: true })
+    }
+    expect((await attempt()).totals.rows).toBe(String(WIDE_ROWS))
     await same()
   })
 
@@ -311,6 +332,75 @@ describe('a restore that may leave out malformed rows', () => {
     expect(totals).toMatchObject({ rows: String(ROWS - ROWS / 100), rejectedRows: String(ROWS / 100) })
     expect(await sql(`SELECT count(*)::int AS logged FROM gp_read_error_log('copied.numbers')`)).toEqual([
       { logged: more.logErrors === true ? ROWS / 100 : 0 },
+    ])
+  })
+})
+
+describe('a user who is no administrator', () => {
+  const role = `${greenplum.name}_user`
+  const session = { settings: [{ name: 'role', value: role }] }
+  beforeEach(() =>
+    sql(`CREATE ROLE ${role}; GRANT SELECT ON wide, parted TO ${role}; GRANT CREATE ON DATABASE ${greenplum.name} TO ${role};
+      GRANT ALL ON SCHEMA copied TO ${role}`),
+  )
+  afterEach(() => sql(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`))
+
+  it.each([1, 3])('dumps and restores over %i connections', async (connections) => {
+    await dumped([table('wide'), table('parted')], { connections, session })
+    for (const mode of ['CreateIfMissing', 'Truncate', 'Replace'] as const) {
+      for (const named of ['wide', 'parted']) {
+        await restored(named, { connections, session, mode, runId: `uid-${named}-${mode}` })
+        expect(await fingerprint(greenplum, `copied.${named}`)).toEqual(await fingerprint(greenplum, named))
+      }
+    }
+  })
+
+  it('is refused what it may not read, before a row moves', async () => {
+    const error = await failureOf(dumped([table('hashed')], { connections: 3, session }))
+    expect(error).toMatchObject({ code: 'POSTGRES_PRIVILEGE' })
+    expect(await keysIn(store)).toEqual([])
+  })
+})
+
+describe('what is wrong with a target', () => {
+  beforeEach(async () => {
+    await dumped([table('hashed')])
+  })
+
+  it('is told at once, before a row moves', async () => {
+    await sql('CREATE TABLE copied.hashed (id bigint, note varchar(3), extra int NOT NULL) DISTRIBUTED BY (id)')
+    const error = await failureOf(restored('hashed'))
+    expect(error.code).toBe('TARGET_MISMATCH')
+    for (const column of ['id', 'note', 'at', 'amount', 'extra']) expect(error.message).toContain(`column "${column}"`)
+  })
+
+  it('is an external table that cannot be emptied', async () => {
+    await sql(
+      `CREATE EXTERNAL WEB TABLE copied.hashed (${COLUMNS.replace(' NOT NULL', '')}) EXECUTE 'true' FORMAT 'CSV'`,
+    )
+    expect(await failureOf(restored('hashed', { mode: 'Truncate' }))).toMatchObject({ code: 'OBJECT_UNSUPPORTED' })
+  })
+})
+
+describe('rows of other files', () => {
+  const load = (format: 'ndjson' | 'csv', copyOptions?: CopyOptions) => {
+    const to = { schema: 'copied', name: 'given' }
+    const request = { store, key: 'rows', format, table: to, target: greenplum.config, mode: 'Append' as const }
+    return restoreRows({ ...request, copyOptions }, testContext())
+  }
+  beforeEach(() => sql('CREATE TABLE copied.given (id int, note text) DISTRIBUTED RANDOMLY'))
+
+  it.each([
+    ['ndjson', '{"id": 1, "note": "a"}\n{"id": 2, "note": null}\n', undefined],
+    ['csv', '1,a\n2,\n', undefined],
+    ['csv', '1,a\nx,b\n2,\n', { segmentRejectLimit: { count: 10 } }],
+  ] as const)('go into a table: %s', async (format, rows, copyOptions) => {
+    await writeFile(join(folder.path, 'rows'), rows)
+    const { totals } = await load(format, copyOptions)
+    expect(totals.rejectedRows).toBe(copyOptions === undefined ? undefined : '1')
+    expect(await sql('SELECT * FROM copied.given ORDER BY id')).toEqual([
+      { id: 1, note: 'a' },
+      { id: 2, note: null },
     ])
   })
 })

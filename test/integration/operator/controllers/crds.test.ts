@@ -36,7 +36,6 @@ describe('the CRDs on a real API server', () => {
   it('defaults what a user left out of a dump', async () => {
     const { spec } = await createDump({ source: { secretRef: { name: 'db' }, tls: {} } })
     expect(spec).toMatchObject({
-      source: { tls: { mode: 'Prefer' } },
       objects: [{ table: { schema: 'public', name: 'orders' } }],
       compression: { method: 'Zstd' },
       parallelism: { connections: 1 },
