@@ -18,7 +18,7 @@ export function chart(lines: readonly Line[]): string {
   }
   const size = `width="${WIDTH}" height="${top + 8}" viewBox="0 0 ${WIDTH} ${top + 8}"`
   const font = `font-family="system-ui, sans-serif" font-size="12" fill="${COLOURS.text}"`
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>\n${parts.join('\n')}\n</svg>\n`
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" ${size} ${font}>\n<title>Throughput, ours against the peers</title>\n${parts.join('\n')}\n</svg>\n`
 }
 
 function group(title: string, lines: readonly Line[], top: number): string {

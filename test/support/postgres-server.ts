@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { ConnectionConfig, TLSConfig } from '../../src/postgres/types.ts'
+import { cached, digest, digestFiles } from '../cluster/cache.ts'
 import { createAuthority, issue, type KeyPair } from '../cluster/certificates.ts'
 import { hasEnded, run, tailOf, waitFor } from '../cluster/processes.ts'
 import { asUnprivileged, isRoot, postgresBinaries, unprivilegedId } from './postgres-binaries.ts'
@@ -95,7 +96,7 @@ const settings = {
   log_line_prefix: '%m [%p] %q%a ',
 }
 
-/** Starts a PostgreSQL; about 1.5 s. Whoever starts one stops it. */
+/** Starts a PostgreSQL; under a second. Whoever starts one stops it. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const binaries = await postgresBinaries(options.major)
   const home = await mkdtemp(join(tmpdir(), 'pgpack-postgres-'))
@@ -133,17 +134,9 @@ class EmbeddedServer implements PostgresServer {
   }
 
   async initialise(): Promise<void> {
-    const home = this.socketDirectory
-    const passwordFile = join(home, 'password')
-    await writeFile(passwordFile, `${password}\n`)
-    await mkdir(this.#data)
-    await giveAway(home, passwordFile, this.#data)
     const { authentication = 'trust' } = this.#options
-    const args = ['--encoding=UTF8', '--no-locale', '--no-sync', `--username=${user}`]
-    // By the method initdb decides how passwords are stored: a SCRAM secret also serves md5, but not the other way.
-    const methods = ['--auth-local=trust', `--auth-host=${authentication}`]
-    const files = [`--pwfile=${passwordFile}`, '-D', this.#data]
-    await run(...asUnprivileged(join(this.#binaries, 'initdb'), [...args, ...methods, ...files]), { cwd: home })
+    await giveAway(this.socketDirectory)
+    await run('cp', ['--archive', await initialisedData(this.#binaries, authentication), this.#data])
     const host = `${authentication === 'cert' ? 'hostssl' : 'host'} all all 127.0.0.1/32 ${authentication}`
     const lines = ['local all all trust', host, 'host replication all 127.0.0.1/32 trust']
     await writeFile(join(this.#data, 'pg_hba.conf'), `${lines.join('\n')}\n`)
@@ -285,6 +278,30 @@ class EmbeddedServer implements PostgresServer {
       },
     }
   }
+}
+
+/** What initdb makes takes it a second or more, and is the same for every server of a version: made once, then copied. */
+async function initialisedData(binaries: string, authentication: string): Promise<string> {
+  const key = digest(await digestFiles([join(binaries, 'postgres')]), authentication, password)
+  return cached(join('postgres-data', key), async (path) => {
+    // initdb does not run as root, and its user may not enter the cache.
+    const home = await mkdtemp(join(tmpdir(), 'pgpack-initdb-'))
+    try {
+      const data = join(home, 'data')
+      const passwordFile = join(home, 'password')
+      await writeFile(passwordFile, `${password}\n`)
+      await mkdir(data)
+      await giveAway(home, passwordFile, data)
+      const args = ['--encoding=UTF8', '--no-locale', '--no-sync', `--username=${user}`]
+      // By the method initdb decides how passwords are stored: a SCRAM secret also serves md5, but not the other way.
+      const methods = ['--auth-local=trust', `--auth-host=${authentication}`]
+      const files = [`--pwfile=${passwordFile}`, '-D', data]
+      await run(...asUnprivileged(join(binaries, 'initdb'), [...args, ...methods, ...files]), { cwd: home })
+      await run('cp', ['--archive', data, path])
+    } finally {
+      await rm(home, { recursive: true, force: true })
+    }
+  })
 }
 
 function keyFiles(pair: KeyPair): string[] {
