@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it, jest } from '@jest/globals'
 import { S3Store } from '../../../src/storage/s3.ts'
 import { MIB, FIRST_PART_SIZE as PART } from '../../../src/storage/s3parts.ts'
@@ -192,9 +194,13 @@ describe('check', () => {
   })
 
   it('ends when the signal fires', async () => {
-    const s3 = new S3Store(minio.server.options(minio.bucket, { endpoint: 'http://127.0.0.1:1' }))
-    const signal = AbortSignal.timeout(100)
-    await expect(s3.check(signal)).rejects.toMatchObject({ code: 'CANCELLED' })
+    // Takes connections and never answers: a port that refuses them can use up all attempts before the signal fires.
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const s3 = new S3Store(minio.server.options(minio.bucket, { endpoint: `http://127.0.0.1:${port}` }))
+    await expect(s3.check(AbortSignal.timeout(100))).rejects.toMatchObject({ code: 'CANCELLED' })
     s3.close()
+    silent.close()
   })
 })
