@@ -34,16 +34,18 @@ afterAll(async () => {
   await cluster?.stop()
 })
 
+const CALM_MS = 500
+
 /** Waits until the queues are empty and nothing was added for a moment. */
 async function settled(): Promise<void> {
-  let before = -1
+  let adds = -1
+  let since = 0
   await waitFor('the operator has nothing to do', 60_000, async () => {
     const metrics = await operator.metrics()
-    const adds = metrics.sum('workqueue_adds_total')
-    const quiet = adds === before && metrics.sum('workqueue_depth') === 0
-    before = adds
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    return quiet || undefined
+    const now = metrics.sum('workqueue_adds_total')
+    if (now !== adds || metrics.sum('workqueue_depth') > 0) since = performance.now()
+    adds = now
+    return performance.now() - since >= CALM_MS || undefined
   })
 }
 

@@ -229,6 +229,8 @@ describe('the catalog', () => {
         create table p (id int, x text) partition by range (id);
         create table p0 partition of p for values from (minvalue) to (maxvalue); insert into p table t;
         create table child () inherits (t); insert into child values (0, 'child')`)
+      // From PostgreSQL 16 on a table grows by many blocks at once; this gives the empty ones at its end back.
+      await connection.query('vacuum t')
       for (const [name, rows] of [
         ['t', 1000],
         ['v', 1001],
@@ -247,8 +249,7 @@ describe('the catalog', () => {
       ]
       const counts = await Promise.all(parts.map((blocks) => rowsOf(copyTableTo(whole, ['id'], { blocks }))))
       expect(counts.reduce((sum, rows) => sum + rows)).toBe(1000)
-      // Since PostgreSQL 16 a table grows by many blocks at once, so that the last ones may be empty.
-      expect(Math.min(...counts)).toBeGreaterThan(50)
+      expect(Math.min(...counts)).toBeGreaterThan(100)
     })
 
     it('read a query that ends in a comment or a semicolon', async () => {
