@@ -1,11 +1,11 @@
 import { describe, expect, it, jest } from '@jest/globals'
-import pg from 'pg'
 import { dump } from '../../../src/engine/dump.ts'
 import type { DumpObject } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import type { ObjectUpload, UploadOptions } from '../../../src/storage/store.ts'
 import { openArtifact } from '../../support/artifact.ts'
 import { fingerprint, testContext, useFolder } from '../../support/engine.ts'
+import { writeGenerations } from '../../support/generations.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
 jest.setTimeout(120_000)
@@ -80,7 +80,10 @@ describe('several objects by several connections', () => {
 
   it('are of one moment while another session writes', async () => {
     const store = new FilesystemStore(folder.path)
-    const writer = startWriter(postgres.database.dsn)
+    const writer = writeGenerations(
+      postgres.database.dsn,
+      SIZES.map((_, index) => `t${index}`),
+    )
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const source = postgres.database.config
       await dump({ source, objects, connections: 4, compression: none, store, path: `run/${attempt}` }, testContext())
@@ -100,26 +103,3 @@ describe('several objects by several connections', () => {
     }
   })
 })
-
-/** Every write is one transaction over all tables, so one moment has one generation. */
-function startWriter(dsn: string): { stop: () => Promise<number> } {
-  let stopped = false
-  const write = async () => {
-    const client = new pg.Client({ connectionString: dsn })
-    await client.connect()
-    let writes = 0
-    for (; !stopped; writes += 1) {
-      const updates = SIZES.map((_, index) => `UPDATE t${index} SET generation = generation + 1`)
-      await client.query(`BEGIN; ${updates.join('; ')}; COMMIT`)
-    }
-    await client.end()
-    return writes
-  }
-  const done = write()
-  return {
-    stop: () => {
-      stopped = true
-      return done
-    },
-  }
-}

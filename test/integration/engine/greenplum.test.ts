@@ -11,6 +11,7 @@ import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { waitFor } from '../../cluster/processes.ts'
 import { openArtifact } from '../../support/artifact.ts'
 import { failureOf, fingerprint, keysIn, testContext, useFolder } from '../../support/engine.ts'
+import { writeGenerations } from '../../support/generations.ts'
 import { useGreenplum } from '../../support/greenplum.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
@@ -122,7 +123,7 @@ describe.each([1, 3])('a dump over %i connections', (connections) => {
     for (const named of names) {
       await sql(`CREATE TABLE ${named} AS SELECT id, 0 AS generation FROM wide DISTRIBUTED BY (id)`)
     }
-    const writer = startWriter(names)
+    const writer = writeGenerations(greenplum.dsn, names)
     const objects = names.map((named) => ({ table: { schema: 'copied', name: named.slice('copied.'.length) } }))
     try {
       for (let attempt = 0; attempt < 3; attempt += 1) await dumped(objects, { connections, path: `run/${attempt}` })
@@ -178,24 +179,6 @@ describe.each([1, 3])('a dump over %i connections', (connections) => {
     expect(await keysIn(store)).toEqual([])
   })
 })
-
-/** Every write is one transaction over all tables, so one moment has one generation. */
-function startWriter(tables: readonly string[]): { stop: () => Promise<number> } {
-  let stopped = false
-  const updates = tables.map((named) => `UPDATE ${named} SET generation = generation + 1`).join('; ')
-  const write = async () => {
-    let writes = 0
-    for (; !stopped; writes += 1) await sql(`BEGIN; ${updates}; COMMIT`)
-    return writes
-  }
-  const done = write()
-  return {
-    stop: () => {
-      stopped = true
-      return done
-    },
-  }
-}
 
 describe.each([1, 3])('a restore over %i connections', (connections) => {
   beforeEach(async () => {

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals'
-import pg from 'pg'
 import { dump } from '../../../src/engine/dump.ts'
 import { restore } from '../../../src/engine/restore.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { readManifest } from '../../../src/storage/manifest.ts'
 import { testContext, useFolder } from '../../support/engine.ts'
+import { writeGenerations } from '../../support/generations.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
 const ROWS = 1000
@@ -21,35 +21,6 @@ const postgres = usePostgres({
 })
 const folder = useFolder()
 
-/** A session that writes without a pause, until it is told to stop. Resolves with how often it wrote. */
-function startWriter(): { stop: () => Promise<number> } {
-  let stopped = false
-  const write = async () => {
-    const client = new pg.Client({ connectionString: postgres.database.dsn })
-    await client.connect()
-    let writes = 0
-    try {
-      while (!stopped) {
-        await client.query('BEGIN')
-        await client.query('UPDATE generations SET generation = generation + 1')
-        await client.query('UPDATE twin SET generation = generation + 1')
-        await client.query('COMMIT')
-        writes += 1
-      }
-    } finally {
-      await client.end()
-    }
-    return writes
-  }
-  const done = write()
-  return {
-    stop: () => {
-      stopped = true
-      return done
-    },
-  }
-}
-
 describe('a dump while another session writes', () => {
   let store: FilesystemStore
   beforeEach(() => {
@@ -59,7 +30,7 @@ describe('a dump while another session writes', () => {
   it.each([1, 4])('is of one moment over all tables and blocks, by %s connections', async (connections) => {
     const source = postgres.database.config
     const objects = ['generations', 'twin'].map((name) => ({ table: { schema: 'public', name } }))
-    const writer = startWriter()
+    const writer = writeGenerations(postgres.database.dsn, ['generations', 'twin'])
     for (let attempt = 0; attempt < 4; attempt += 1) {
       await dump(
         { source, objects, connections, compression: { method: 'None' }, store, path: `run/${attempt}` },
