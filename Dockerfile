@@ -36,11 +36,13 @@ COPY package.json /app/
 COPY --from=dependencies /app/node_modules/lz4-napi /app/node_modules/lz4-napi
 COPY --from=dependencies /app/node_modules/@antoniomuso /app/node_modules/@antoniomuso
 COPY --from=build /app/dist /app/dist
-# A job pod's memory is mostly buffers of a mebibyte. By default glibc keeps freed ones in an arena for each thread, and
-# lz4-napi's allocator keeps them for ten seconds: together some 40 MiB that do no work.
+# A job pod's memory is mostly buffers of a mebibyte, which src/memory.ts frees as soon as they are used. glibc keeps a few
+# for the next ones, so that the kernel does not clear each anew (a quarter of a restore's CPU time), but not in an arena
+# for each thread; lz4-napi's allocator would keep all of them for ten seconds.
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=2 \
-    MALLOC_MMAP_THRESHOLD_=131072 \
+    MALLOC_MMAP_THRESHOLD_=4194304 \
+    MALLOC_TRIM_THRESHOLD_=8388608 \
     MIMALLOC_PURGE_DELAY=0
 WORKDIR /app
 USER 65532:65532

@@ -1,4 +1,5 @@
-import Type, { type Static, type TObject, type TProperties } from 'typebox'
+import type { Static, TObject, TProperties } from 'typebox'
+import * as Type from 'typebox'
 
 /**
  * Building blocks of structural schemas (Kubernetes, "Extend the API with CustomResourceDefinitions"): what is written

@@ -1,4 +1,4 @@
-import { Check } from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { PgpackError } from '../errors.ts'
 import { CopyOptions } from '../postgres/copy-options/schema.ts'
 

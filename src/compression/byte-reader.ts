@@ -1,8 +1,10 @@
+import { disown, giveBack, joinPieces, own } from '../memory.ts'
+
 const EMPTY: Buffer = Buffer.alloc(0)
 
 /**
- * A cursor over a stream of chunks. Frames are found by reading their few header bytes and skipping what is between;
- * the bytes passed over since `capture()` are handed out by `flush()`, without a copy where they lie in one chunk.
+ * A cursor over a stream of chunks, which are its own from then on. Frames are found by reading their few header bytes
+ * and skipping what is between; the bytes passed over since `capture()` are handed out by `flush()`.
  */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>
@@ -30,9 +32,9 @@ export class ByteReader {
     return false
   }
 
-  /** The next `length` bytes; fewer when the source ends before. Meant for headers: it copies at chunk borders. */
+  /** A copy of the next `length` bytes; fewer when the source ends before. */
   async read(length: number): Promise<Buffer> {
-    if (this.#chunk.length - this.#next >= length) return this.#take(length)
+    if (this.#chunk.length - this.#next >= length) return Buffer.from(this.#take(length))
     const parts: Buffer[] = []
     let missing = length
     while (missing > 0 && !(await this.atEnd())) {
@@ -58,6 +60,7 @@ export class ByteReader {
     while (missing > 0 && !(await this.atEnd())) {
       const piece = this.#take(Math.min(missing, this.#chunk.length - this.#next))
       missing -= piece.length
+      disown(piece)
       yield piece
     }
   }
@@ -73,13 +76,10 @@ export class ByteReader {
     return this.#mark === undefined ? 0 : this.#capturedLength + this.#next - this.#mark
   }
 
-  /** The bytes passed over since `capture()` or the last `flush()`; goes on capturing. */
+  /** A copy of the bytes passed over since `capture()` or the last `flush()`, to be given back; goes on capturing. */
   flush(): Buffer {
-    if (this.#mark !== undefined && this.#next > this.#mark) {
-      this.#captured.push(this.#chunk.subarray(this.#mark, this.#next))
-    }
-    const [first = EMPTY, ...others] = this.#captured
-    const bytes = others.length === 0 ? first : Buffer.concat(this.#captured)
+    if (this.#mark !== undefined) this.#keep(this.#mark, this.#next)
+    const bytes = joinPieces(this.#captured)
     this.capture()
     return bytes
   }
@@ -95,6 +95,14 @@ export class ByteReader {
     await this.#source.return?.()
   }
 
+  /** A copy, so that what is captured does not keep its chunk. */
+  #keep(from: number, to: number): void {
+    if (from === to) return
+    const bytes = Buffer.allocUnsafeSlow(to - from)
+    this.#chunk.copy(bytes, 0, from, to)
+    this.#captured.push(own(bytes))
+  }
+
   #take(length: number): Buffer {
     const bytes = this.#chunk.subarray(this.#next, this.#next + length)
     this.#next += length
@@ -106,10 +114,11 @@ export class ByteReader {
     const result = await this.#source.next()
     if (result.done === true) return false
     if (this.#mark !== undefined) {
-      if (this.#mark < this.#chunk.length) this.#captured.push(this.#chunk.subarray(this.#mark))
       this.#capturedLength += this.#chunk.length - this.#mark
+      this.#keep(this.#mark, this.#chunk.length)
       this.#mark = 0
     }
+    giveBack(this.#chunk)
     const { buffer, byteOffset, byteLength } = result.value
     this.#chunk = Buffer.from(buffer, byteOffset, byteLength)
     this.#next = 0

@@ -1,6 +1,7 @@
 import { pipeline, type Readable } from 'node:stream'
 import { constants, createZstdDecompress } from 'node:zlib'
 import { PgpackError } from '../errors.ts'
+import { giveBack } from '../memory.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { frameUnreadable } from './faults.ts'
 import type { DecompressSettings } from './limits.ts'
@@ -52,7 +53,9 @@ async function* flat(frames: AsyncIterable<Buffer[]>): AsyncGenerator<Buffer> {
 
 async function decompressWhole(bytes: Buffer, frame: ZstdFrameWalker): Promise<Buffer[]> {
   try {
-    return await decompressFrame(bytes)
+    const pieces = await decompressFrame(bytes)
+    giveBack(bytes)
+    return pieces
   } catch (error) {
     throw frameUnreadable('zstd', frame.offset, error)
   }

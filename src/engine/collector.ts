@@ -1,4 +1,4 @@
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Buffers between two minor collections. Less than what is in use at once would make each buffer outlive two of them. */
@@ -15,7 +15,7 @@ type CollectGarbage = (options: { type: 'minor' | 'major' }) => void
 export function createCollector(): () => void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as CollectGarbage
-  const bytesNow = () => process.memoryUsage().external
+  const bytesNow = () => getHeapStatistics().external_memory
   let mark = bytesNow()
   let floor = mark
   return () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Compressor } from '../compression/compress.ts'
 import type { CompressionOptions } from '../compression/method.ts'
 import { OrderedQueue } from '../compression/ordered-queue.ts'
+import { giveBack } from '../memory.ts'
 import type { PGPackSink } from '../pgpack/writer.ts'
 
 /** What COPY itself writes, as it lies in the store. */
@@ -75,7 +76,7 @@ export class FormatWriter {
     const bytes = await this.#compressor.compress(data)
     if (!this.#compressed) return { bytes, release }
     release?.()
-    return { bytes, release: undefined }
+    return { bytes, release: () => giveBack(bytes) }
   }
 
   #empty(): Promise<Buffer> {

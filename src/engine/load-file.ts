@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { PgpackError } from '../errors.ts'
+import { giveBack } from '../memory.ts'
 import { PGCopyChecker } from '../pgpack/checker.ts'
 import { PGCOPY_HEADER, PGCOPY_TRAILER } from '../pgpack/pgcopy.ts'
 import { PGPackReader } from '../pgpack/reader.ts'
@@ -56,7 +57,7 @@ async function* readWhole(
   progress.stored(reader.bodyOffset)
   let rowsBefore = 0
   for await (const data of reader.body({ onStored })) {
-    yield { data, rows: reader.rows - rowsBefore }
+    yield { data, rows: reader.rows - rowsBefore, release: () => giveBack(data) }
     rowsBefore = reader.rows
   }
   if (bodySHA256 !== undefined && hash !== undefined) checkHash(name, 'body', bodySHA256, hash.digest('hex'))
@@ -82,7 +83,7 @@ async function* readRange(reader: PGPackReader, range: BodyRange, signal: AbortS
   const checked = (data: Buffer): Piece => {
     const before = checker.rows
     checker.update(data)
-    return { data, rows: checker.rows - before }
+    return { data, rows: checker.rows - before, release: () => giveBack(data) }
   }
   if (!range.first) yield checked(Buffer.from(PGCOPY_HEADER))
   for await (const data of reader.part(range)) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { decompress } from '../compression/decompress.ts'
 import type { CompressionMethod } from '../compression/method.ts'
+import { giveBack } from '../memory.ts'
 import type { RandomAccessSource } from '../pgpack/source.ts'
 import type { RunContext } from './context.ts'
 import type { Part, Piece } from './load.ts'
@@ -37,7 +38,8 @@ async function* readRaw(
   }
   // An empty body is no frame of any method.
   if (source.size > 0) {
-    for await (const data of decompress(method, tapped(source, seen))) yield { data, rows: 0 }
+    for await (const data of decompress(method, tapped(source, seen)))
+      yield { data, rows: 0, release: () => giveBack(data) }
   }
   if (sha256 !== undefined) checkHash(name, 'body', sha256, hash.digest('hex'))
 }

@@ -183,11 +183,8 @@ export class PGPackReader {
 
   async *#ranged(source: RandomAccessSource): AsyncGenerator<Buffer> {
     const length = Number(this.#lengths?.stored ?? 0n)
-    const input = new ByteReader(source.read({ offset: this.bodyOffset, length }))
-    try {
-      yield* input.pieces()
-    } finally {
-      await input.close()
+    for await (const { buffer, byteOffset, byteLength } of source.read({ offset: this.bodyOffset, length })) {
+      yield Buffer.from(buffer, byteOffset, byteLength)
     }
   }
 

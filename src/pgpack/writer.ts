@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Compressor } from '../compression/compress.ts'
 import type { CompressionOptions, WritableMethod } from '../compression/method.ts'
 import { PgpackError, toPgpackError } from '../errors.ts'
+import { giveBack } from '../memory.ts'
 import type { Layout, MetadataSpelling, PGPackColumn } from './columns.ts'
 import { type FrameIndex, FrameIndexBuilder } from './frame-index.ts'
 import { encodeHeader, encodeLengths } from './header.ts'
@@ -227,6 +228,7 @@ export class PGPackWriter {
       if (this.#error !== undefined) return
       account?.(stored)
       await this.#sink.write(stored)
+      giveBack(stored)
     } catch (error) {
       this.#error ??= toPgpackError(error)
     } finally {

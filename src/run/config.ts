@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Check, Errors } from 'typebox/schema'
 import { WRITABLE_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import { CopyOptions } from '../postgres/copy-options/schema.ts'
@@ -238,10 +239,10 @@ export type TransferObject = Static<typeof TransferObject>
 export type RemoveRunConfig = Static<typeof RemoveRunConfig>
 
 const schemas = {
-  Dump: Compile(DumpRunConfig),
-  Restore: Compile(RestoreRunConfig),
-  Transfer: Compile(TransferRunConfig),
-  Remove: Compile(RemoveRunConfig),
+  Dump: DumpRunConfig,
+  Restore: RestoreRunConfig,
+  Transfer: TransferRunConfig,
+  Remove: RemoveRunConfig,
 }
 type Kind = keyof typeof schemas
 
@@ -259,8 +260,9 @@ export function parseRunConfig(json: string): RunConfig {
       `the run configuration does not fit its schema: /kind must be one of ${Object.keys(schemas).join(', ')}`,
     )
   }
-  if (schemas[kind].Check(value)) return value as RunConfig
-  const faults = schemas[kind].Errors(value).filter((fault) => !HOLLOW_FAULTS.has(fault.keyword))
+  if (Check(schemas[kind], value)) return value as RunConfig
+  const [, all] = Errors(schemas[kind], value)
+  const faults = all.filter((fault) => !HOLLOW_FAULTS.has(fault.keyword))
   const found = faults.map((fault) => `${fault.instancePath || '/'} ${fault.message}`)
   const shown = [...new Set(found)].slice(0, MAX_FAULTS).join('; ')
   throw new PgpackError('CONFIG_INVALID', `the run configuration does not fit its schema: ${shown}`)

@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Check } from 'typebox/schema'
 import { decimal } from './schema.ts'
 
 /** What a run has done so far. Counts are decimal strings: they can pass 2^53. */
@@ -17,7 +18,7 @@ const Progress = Type.Object({
 export type Progress = Readonly<Static<typeof Progress>>
 
 const MARK = 'pgpack.progress'
-const compiled = Compile(Type.Object({ [MARK]: Type.Literal(1), ...Progress.properties }))
+const MarkedProgress = Type.Object({ [MARK]: Type.Literal(1), ...Progress.properties })
 
 /** One line on the job pod's stdout. Whatever else is printed there is not taken for progress. */
 export function encodeProgress(progress: Progress): string {
@@ -33,7 +34,7 @@ export function decodeProgress(line: string): Progress | undefined {
   } catch {
     return undefined
   }
-  if (!compiled.Check(value)) return undefined
+  if (!Check(MarkedProgress, value)) return undefined
   const { [MARK]: _, ...progress } = value
   return progress
 }

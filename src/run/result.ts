@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Check } from 'typebox/schema'
 import { ERROR_CODES, type ErrorCode, type PgpackError } from '../errors.ts'
 import { decimal } from './schema.ts'
 
@@ -38,6 +39,8 @@ const Succeeded = Type.Object({
   seconds: Type.Number({ minimum: 0 }),
   /** Of a dump: what it wrote. Of a restore: what it read. Absent where no store is involved, or nothing was written. */
   artifact: Type.Optional(ArtifactRef),
+  /** Where the rows lie that COPY refused and logged: a key, or the prefix of several, below the store's location. */
+  rejects: Type.Optional(Type.String({ minLength: 1 })),
   /** Of a DryRun: what would happen, cut to what the termination message holds. */
   plan: Type.Optional(Type.String()),
 })
@@ -51,13 +54,12 @@ const Failed = Type.Object({
 })
 
 const RunResult = Type.Union([Succeeded, Failed])
-const compiled = Compile(RunResult)
 
 export type RunTotals = Readonly<Static<typeof RunTotals>>
 export type ArtifactRef = Readonly<Static<typeof ArtifactRef>>
 export type RunResult = Static<typeof RunResult>
 /** What a run that succeeded has to say. */
-export type Outcome = Pick<Extract<RunResult, { outcome: 'Succeeded' }>, 'totals' | 'artifact' | 'plan'>
+export type Outcome = Pick<Extract<RunResult, { outcome: 'Succeeded' }>, 'totals' | 'artifact' | 'rejects' | 'plan'>
 
 export function failedResult(attempt: string, error: PgpackError): RunResult {
   return { outcome: 'Failed', attempt, code: error.code, message: error.message, retryable: error.retryable }
@@ -102,5 +104,5 @@ export function decodeResult(text: string): RunResult | undefined {
   } catch {
     return undefined
   }
-  return compiled.Check(value) ? value : undefined
+  return Check(RunResult, value) ? value : undefined
 }

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 
 /** A count in JSON: a decimal string, because it can pass 2^53. */
 export const decimal = Type.String({ pattern: '^(0|[1-9][0-9]*)$' })

@@ -3,6 +3,7 @@ import { access, constants, type FileHandle, open, readdir, rmdir, stat, unlink 
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { errorCode, PgpackError } from '../errors.ts'
+import { own } from '../memory.ts'
 import { type StoreContext, storeError } from './errors.ts'
 import { FileUpload, isPartial } from './fileupload.ts'
 import { checkKey } from './keys.ts'
@@ -50,7 +51,9 @@ export class FilesystemStore implements ObjectStore {
   async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ObjectInfo, void> {
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     if (folder !== '') checkKey(folder.slice(0, -1))
-    yield* this.#walk(folder, prefix, signal)
+    for await (const { key, isWhole } of this.#walk(folder, prefix, signal)) {
+      if (isWhole) yield await this.stat(key, signal)
+    }
   }
 
   /** Folders that become empty go too: in a bucket there would be none. */
@@ -61,6 +64,15 @@ export class FilesystemStore implements ObjectStore {
         await this.#removeEmptyFolders(dirname(this.#path(key)))
       })
     }
+  }
+
+  async abortUploads(prefix: string, signal: AbortSignal, wanted = (_: string) => true): Promise<number> {
+    const partial: string[] = []
+    for await (const { key, isWhole } of this.#walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix, signal)) {
+      if (!isWhole && wanted(key)) partial.push(key)
+    }
+    await this.remove(partial, signal)
+    return partial.length
   }
 
   async check(signal: AbortSignal): Promise<void> {
@@ -97,14 +109,19 @@ export class FilesystemStore implements ObjectStore {
     }
   }
 
-  async *#walk(folder: string, prefix: string, signal: AbortSignal): AsyncGenerator<ObjectInfo, void> {
+  /** Files below a folder; those that are not whole are on their way, or were left by a writer that was killed. */
+  async *#walk(
+    folder: string,
+    prefix: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<{ readonly key: string; readonly isWhole: boolean }, void> {
     for (const entry of await this.#entries(folder, signal)) {
       const key = `${folder}${entry.name}`
       if (entry.isDirectory()) {
         // Only where keys with the prefix can be: one is the beginning of the other.
         if (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`)) yield* this.#walk(`${key}/`, prefix, signal)
-      } else if (entry.isFile() && key.startsWith(prefix) && !isPartial(entry.name)) {
-        yield await this.stat(key, signal)
+      } else if (entry.isFile() && key.startsWith(prefix)) {
+        yield { key, isWhole: !isPartial(entry.name) }
       }
     }
   }
@@ -180,7 +197,7 @@ async function settledRead({ key, file }: OpenedFile, at: number, to: number): P
   try {
     const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, to - at))
     const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
-    if (bytesRead > 0) return { chunk: buffer.subarray(0, bytesRead) }
+    if (bytesRead > 0) return { chunk: own(buffer).subarray(0, bytesRead) }
     const [expected, found] = [`${to} bytes`, `${at} bytes`]
     const message = `${key} became shorter while it was read: it has ${found}, not ${expected}; find out what writes to it`
     throw new PgpackError('STORE_FAILED', message, { expected, found })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
+import { Check, Errors } from 'typebox/schema'
 import { COMPRESSION_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
@@ -45,6 +46,21 @@ const ManifestDistribution = Type.Object({
   columns: Type.Array(text),
 })
 
+const ManifestSegments = Type.Object({
+  /** With `<SEGID>`, and `<SEG_DATA_DIR>` where the user said so. */
+  path: text,
+  files: Type.Array(
+    Type.Object({
+      /** Content id. */
+      segment: count,
+      host: text,
+      /** On the host. */
+      path: text,
+      bytes: Type.Optional(bigCount),
+    }),
+  ),
+})
+
 const ManifestObject = Type.Object({
   /**
    * `schema.table`, a part in double quotes where it holds a dot or a quote, or a query's name: unique in the manifest,
@@ -57,6 +73,12 @@ const ManifestObject = Type.Object({
   /** The file's key below the manifest's path. */
   file: text,
   format: literals(['PGPack', 'Binary', 'Text', 'CSV'] as const),
+  /**
+   * The rows lie in files on the hosts of a Greenplum's segments, which wrote them (ON SEGMENT) and alone can read them:
+   * `file` names nothing, `storedBytes` is 0, the hashes are those of no bytes, and nothing vouches for what the files hold
+   * but their sizes, where those could be asked for.
+   */
+  segments: Type.Optional(ManifestSegments),
   /** Of the COPY that wrote the file; what is not said is the server's default. Not of PGPack. */
   copyOptions: Type.Optional(Type.Unsafe<CopyOptions>({ type: 'object' })),
   compression: Type.Object({ method: literals(COMPRESSION_METHODS), level: Type.Optional(Type.Integer()) }),
@@ -101,8 +123,15 @@ const ManifestType = Type.Object({
   constraints: Type.Optional(Type.Array(Type.Object({ name: text, definition: text }))),
   fields: Type.Optional(Type.Array(Type.Object({ name: text, oid: count, type: text }))),
   subtype: Type.Optional(count),
+  subtypeName: Type.Optional(text),
+  opclass: Type.Optional(Type.Union([text, Type.Null()])),
+  collation: Type.Optional(Type.Union([text, Type.Null()])),
+  canonical: Type.Optional(Type.Union([text, Type.Null()])),
+  subtypeDiff: Type.Optional(Type.Union([text, Type.Null()])),
+  multirange: Type.Optional(text),
   range: Type.Optional(count),
-  like: Type.Optional(text),
+  like: Type.Optional(Type.Union([text, Type.Null()])),
+  extension: Type.Optional(Type.Object({ name: text, schema: text, version: text })),
 })
 
 export const Manifest = Type.Object({
@@ -134,8 +163,6 @@ export type ManifestColumn = Static<typeof ManifestColumn>
 export type ManifestType = Static<typeof ManifestType>
 export type ManifestObject = Static<typeof ManifestObject>
 export type Manifest = Static<typeof Manifest>
-
-const compiled = Compile(Manifest)
 
 /** The sums over a manifest's objects. */
 export function manifestTotals(objects: readonly ManifestObject[]): Manifest['totals'] {
@@ -219,6 +246,7 @@ export async function checkManifest(
 }
 
 async function checkFile(store: ObjectStore, path: string, object: ManifestObject, signal: AbortSignal): Promise<void> {
+  if (object.segments !== undefined) return
   const key = joinKey(path, object.file)
   const where = `${store.location}: ${key}, the file of ${object.name},`
   try {
@@ -238,7 +266,8 @@ async function checkFile(store: ObjectStore, path: string, object: ManifestObjec
   }
 }
 
-async function putObject(store: ObjectStore, key: string, bytes: Buffer, signal: AbortSignal): Promise<void> {
+/** A small object, whole or not at all. */
+export async function putObject(store: ObjectStore, key: string, bytes: Buffer, signal: AbortSignal): Promise<void> {
   const upload = store.upload(key, { signal, sizeHint: bytes.length })
   try {
     await upload.write(bytes)
@@ -289,9 +318,12 @@ function parseManifest(bytes: Buffer, where: string): Manifest {
 /** The value as a manifest, whole in itself: known version, unique names, files that stay below the path, right sums. */
 function checkManifestValue(value: unknown, where: string): Manifest {
   checkVersion(value, where)
-  if (!compiled.Check(value)) {
-    const faults = compiled.Errors(value).slice(0, 5)
-    const found = faults.map((fault) => `${fault.instancePath || '/'} ${fault.message}`).join('; ')
+  if (!Check(Manifest, value)) {
+    const [, faults] = Errors(Manifest, value)
+    const found = faults
+      .slice(0, 5)
+      .map((fault) => `${fault.instancePath || '/'} ${fault.message}`)
+      .join('; ')
     throw new PgpackError('MANIFEST_INVALID', `${where} does not fit its schema: ${found}`, { found })
   }
   const fault = objectsFault(value) ?? totalsFault(value)

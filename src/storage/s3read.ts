@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { PgpackError } from '../errors.ts'
+import { own } from '../memory.ts'
 import { CutError, S3Failure, storeError } from './errors.ts'
 import { rangeEnd } from './range.ts'
 import type { S3Client, S3Request } from './s3client.ts'
@@ -82,7 +83,7 @@ async function readSegment(client: S3Client, segment: Segment, signal: AbortSign
     if (at < segment.to) throw new CutError(`the answer ended ${segment.to - at} bytes early`)
   }
   await client.call(request, consume, { progress: () => at })
-  return bytes
+  return own(bytes)
 }
 
 function rangeRequest({ key, etag, to }: Segment, at: number, signal: AbortSignal): S3Request {

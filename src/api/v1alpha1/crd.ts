@@ -1,4 +1,5 @@
-import Type, { type TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
+import * as Type from 'typebox'
 import { object } from '../schema.ts'
 import { PGPackDumpKind, PGPackDumpSpec } from './dump.ts'
 import { API_VERSION, GROUP, type KindInfo, VERSION } from './group.ts'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { CHANNEL_BINDINGS, TARGET_SESSION_ATTRS, TLS_MODES } from '../../postgres/types.ts'
 import { choice, integer, localRef, object, rules, type Static, secretKeyRef, text } from '../schema.ts'
 

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { WRITABLE_METHODS } from '../../compression/method.ts'
 import { CopyOptions } from '../../postgres/copy-options/schema.ts'
 import { COPY_FORMATS, VERIFICATIONS } from '../../run/config.ts'

@@ -1,5 +1,5 @@
 import type { V1Affinity, V1LocalObjectReference, V1ResourceRequirements, V1Toleration } from '@kubernetes/client-node'
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { integer, object, objectName, podField, type Static, stringMap, text } from '../schema.ts'
 
 const YEAR = 365 * 24 * 3600

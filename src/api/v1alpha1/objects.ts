@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { DESCENDANTS } from '../../run/config.ts'
 import { choice, object, text } from '../schema.ts'
 import { identifier, relationMembers } from './relation.ts'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { object, text } from '../schema.ts'
 
 /** PostgreSQL cuts identifiers at NAMEDATALEN - 1 bytes; case and every character count. */

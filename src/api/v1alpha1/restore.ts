@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { CopyOptions } from '../../postgres/copy-options/schema.ts'
 import { exactlyOneOf, immutableExcept, object, objectName, relativePath, rules, type Static, text } from '../schema.ts'
 import { DatabaseSpec } from './database.ts'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { ANALYZES, EXPLAINS, ISOLATIONS, RESTORE_MODES, RUN_MODES, TRANSACTIONS } from '../../run/config.ts'
 import { choice, integer, object, text } from '../schema.ts'
 

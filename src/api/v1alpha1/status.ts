@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { choice, count, integer, object, type Static, text, time } from '../schema.ts'
 
 /** metav1.Condition (Kubernetes API conventions, "Typical status properties"). */
@@ -40,6 +40,12 @@ const Artifact = object(
     bytes: Type.Optional(count('Bytes of the COPY streams, uncompressed.')),
     storedBytes: Type.Optional(count('Bytes in the store.')),
     rejectedRows: Type.Optional(count('Rows that COPY refused and was told to leave out.')),
+    rejects: Type.Optional(
+      text(
+        'Key prefix, in the store of the artefact, of the files with the rows that Greenplum refused and logged.',
+        2048,
+      ),
+    ),
   },
   { description: 'What was written, or read, by the run that succeeded.' },
 )

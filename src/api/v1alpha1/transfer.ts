@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import * as Type from 'typebox'
 import { exactlyOneOf, immutableExcept, object, rules, type Static, text } from '../schema.ts'
 import { DatabaseSpec } from './database.ts'
 import type { KindInfo, Resource } from './group.ts'

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import * as Type from 'typebox'
 
 export const HEADERS = ['Absent', 'Present', 'Match'] as const
 export const ON_ERROR_ACTIONS = ['Stop', 'Ignore'] as const
@@ -90,14 +91,16 @@ export const CopyOptions = Type.Object(
     ),
     onSegment: Type.Optional(
       text(
-        "ON SEGMENT: the file of each segment, on the segment's host: a path that holds <SEGID> and can start with <SEG_DATA_DIR>. Greenplum.",
+        "ON SEGMENT: the file of each segment, on the segment's host: a path that holds <SEGID>, can start with <SEG_DATA_DIR>, and holds <OBJECT>, the name of each object, where there are several. Greenplum.",
         1,
         1024,
       ),
     ),
     segmentRejectLimit: Type.Optional(SegmentRejectLimit),
     logErrors: Type.Optional(
-      flag('LOG ERRORS: keeps what segmentRejectLimit leaves out for gp_read_error_log(). Greenplum, COPY FROM.'),
+      flag(
+        'LOG ERRORS: what segmentRejectLimit leaves out is brought back out of gp_read_error_log(), as CSV beside the manifest. Greenplum, COPY FROM.',
+      ),
     ),
     fillMissingFields: Type.Optional(
       flag('FILL MISSING FIELDS: columns missing at the end of a line are null. Greenplum, COPY FROM.'),
