@@ -8,13 +8,22 @@ const GROWTH_PER_MAJOR_COLLECTION = 6 * 1024 * 1024
 
 type CollectGarbage = (options: { type: 'minor' | 'major' }) => void
 
+let gc: CollectGarbage | undefined
+
+/** Exposes V8's collector when it is first needed: that costs a start some milliseconds. */
+function collect(options: { type: 'minor' | 'major' }): void {
+  if (gc === undefined) {
+    setFlagsFromString('--expose-gc')
+    gc = runInNewContext('gc') as CollectGarbage
+  }
+  gc(options)
+}
+
 /**
- * A function to call once a chunk. What is compressed and decompressed lies outside V8's heap and dies young, but V8 sees
- * only small handles and lets them pile up; collections now and then keep memory flat.
+ * A function to call once a chunk. Buffers that nobody gives back (src/memory.ts) lie outside V8's heap and die young, but
+ * V8 sees only small handles and lets them pile up; collections now and then keep memory flat.
  */
 export function createCollector(): () => void {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as CollectGarbage
   const bytesNow = () => getHeapStatistics().external_memory
   let mark = bytesNow()
   let floor = mark

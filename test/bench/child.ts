@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { HarnessError } from '../cluster/errors.ts'
 import { lastLines } from '../cluster/processes.ts'
+import { childrenOf, type MachineTime, machineTime, peakResident, type ThreadTime, threadTimes } from './proc.ts'
 
 export interface Measured {
   readonly seconds: number
@@ -9,6 +10,10 @@ export interface Measured {
   readonly cpuSeconds: number
   /** Of each process the kernel's high-water mark of the resident set, added up. Bytes. */
   readonly peakRSS: number
+  /** What all cores did meanwhile, the servers' work and everybody else's included. Seconds. */
+  readonly machine: MachineTime
+  /** CPU seconds by the names of threads, as seen shortly before they ended. */
+  readonly threads: Readonly<Record<string, number>>
   readonly stdout: string
 }
 
@@ -40,15 +45,15 @@ export function measure(command: string, env: Readonly<Record<string, string>>):
         said[number] += bytes.toString()
       })
     }
-    const marks = new Map<number, number>()
-    const timer = setInterval(() => watch(child.pid, marks), POLL_MS)
+    const watch = new Watch()
+    const timer = setInterval(() => watch.look(child.pid), POLL_MS)
     child.on('error', reject)
     child.on('close', (code) => {
       clearInterval(timer)
       const [, stdout = '', stderr = '', times = ''] = said
       const seconds = (performance.now() - start) / 1000
-      const peakRSS = [...marks.values()].reduce((sum, mark) => sum + mark, 0)
-      if (code === 0) resolve({ seconds, cpuSeconds: cpuSeconds(times), peakRSS, stdout })
+      const { peakRSS, machine, threads } = watch
+      if (code === 0) resolve({ seconds, cpuSeconds: cpuSeconds(times), peakRSS, machine, threads, stdout })
       else reject(new HarnessError('COMMAND_FAILED', `${command}: ended with ${code}\n${lastLines(stderr, 10)}`))
     })
   })
@@ -59,21 +64,34 @@ function cpuSeconds(times: string): number {
   return [...ofChildren.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0)
 }
 
-/** Notes the high-water marks of everything below a process. */
-function watch(parent: number | undefined, marks: Map<number, number>): void {
-  for (const child of readProc(`${parent}/task/${parent}/children`).trim().split(' ').filter(Boolean).map(Number)) {
-    const mark = Number(/VmHWM:\s+(\d+) kB/.exec(readProc(`${child}/status`))?.[1] ?? 0) * 1024
-    marks.set(child, Math.max(mark, marks.get(child) ?? 0))
-    watch(child, marks)
-  }
-}
+class Watch {
+  readonly #marks = new Map<number, number>()
+  readonly #threads = new Map<number, ThreadTime>()
+  readonly #machine = machineTime()
 
-/** A file below /proc; empty once the process is gone. */
-function readProc(path: string): string {
-  try {
-    return readFileSync(`/proc/${path}`, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return ''
-    throw error
+  /** Notes high-water marks and times of everything below a process. */
+  look(parent: number | undefined): void {
+    for (const child of parent === undefined ? [] : childrenOf(parent)) {
+      this.#marks.set(child, Math.max(peakResident(child), this.#marks.get(child) ?? 0))
+      for (const [id, time] of threadTimes(child)) this.#threads.set(id, time)
+      this.look(child)
+    }
+  }
+
+  get peakRSS(): number {
+    return [...this.#marks.values()].reduce((sum, mark) => sum + mark, 0)
+  }
+
+  get machine(): MachineTime {
+    const now = machineTime()
+    return { busy: now.busy - this.#machine.busy, idle: now.idle - this.#machine.idle }
+  }
+
+  get threads(): Record<string, number> {
+    const seconds: Record<string, number> = {}
+    for (const thread of this.#threads.values()) {
+      seconds[thread.name] = (seconds[thread.name] ?? 0) + thread.seconds
+    }
+    return seconds
   }
 }

@@ -14,8 +14,9 @@ import { dumpContests, withStoreContest } from './dumps.ts'
 import { restoreContests, transferContests } from './loads.ts'
 import { type MemoryLine, measureMemory } from './memory.ts'
 import { writePages } from './page.ts'
+import { type Profile, profileOf } from './profile.ts'
 import { uploadLines } from './puts.ts'
-import { linesOf, memoryTable, type Report, tables } from './report.ts'
+import { linesOf, memoryTable, profileTable, type Report, tables, verdict } from './report.ts'
 import { type Setting, withSetting } from './setting.ts'
 
 const DECODE = new URL('decode.ts', import.meta.url).pathname
@@ -38,26 +39,48 @@ function log(line: string): void {
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${line}\n`)
 }
 
-async function contests(setting: Setting): Promise<Played[]> {
-  const played: Played[] = []
+interface Result {
+  readonly played: Played
+  readonly profiles: readonly Profile[]
+}
+
+async function contests(setting: Setting): Promise<Result[]> {
+  const results: Result[] = []
   const playAll = async (list: readonly Contest[]) => {
-    for (const contest of list) played.push(await play(contest, rounds, log))
+    for (const contest of list) {
+      const played = await play(contest, rounds, log)
+      results.push({ played, profiles: await profiles(played) })
+    }
   }
   if (parts.has('dump')) await playAll(await dumpContests(setting))
   if (parts.has('s3')) await withStoreContest(setting, (contest) => playAll([contest]))
   if (parts.has('restore')) await playAll(await restoreContests(setting))
   if (parts.has('transfer')) await playAll(await transferContests(setting))
-  return played
+  return results
 }
 
-async function measureAll(): Promise<Pick<Report, 'lines' | 'memory'>> {
-  if (!['dump', 's3', 'restore', 'transfer', 'memory'].some((part) => parts.has(part))) return { lines: [], memory: [] }
+/** Of what missed its target, while the servers are as they were. */
+async function profiles({ contest, entries }: Played): Promise<Profile[]> {
+  const missed = linesOf({ contest, entries }).filter((line) => verdict(line).startsWith('missed'))
+  const found: Profile[] = []
+  for (const { contestant } of entries) {
+    if (!missed.some(({ name }) => name === contestant.name)) continue
+    log(`${contest.title}, profile of ${contestant.name}`)
+    found.push(await profileOf(contest, contestant))
+  }
+  return found
+}
+
+async function measureAll(): Promise<Pick<Report, 'lines' | 'memory' | 'profiles'>> {
+  const nothing = { lines: [], memory: [], profiles: [] }
+  if (!['dump', 's3', 'restore', 'transfer', 'memory'].some((part) => parts.has(part))) return nothing
   return withSetting(mebibytes, log, async (setting) => {
-    const lines = (await contests(setting)).flatMap(linesOf)
+    const results = await contests(setting)
     const memory: MemoryLine[] = parts.has('memory')
       ? await measureMemory(setting, values.gib.split(',').map(Number), log)
       : []
-    return { lines, memory }
+    const lines = results.flatMap(({ played }) => linesOf(played))
+    return { lines, memory, profiles: results.flatMap((result) => result.profiles) }
   })
 }
 
@@ -80,10 +103,13 @@ const report: Report = {
   mebibytes,
   rounds,
   memory: measured.memory,
+  profiles: measured.profiles,
   lines: [...measured.lines, ...uploads],
   decode: parts.has('decode') ? await run(process.execPath, [DECODE, '--python', await referencePython()]) : '',
 }
-process.stdout.write(`${tables(report.lines)}\n${memoryTable(report.memory)}\n${report.decode}`)
+process.stdout.write(
+  `${tables(report.lines)}\n${profileTable(report.profiles)}\n${memoryTable(report.memory)}\n${report.decode}`,
+)
 if (!values.dry) await writePages(report)
 const failures = [...report.lines, ...report.memory].filter(({ failure }) => failure !== undefined)
 for (const line of failures) log(`failed: ${'name' in line ? line.name : line.work}: ${line.failure}`)

@@ -2,9 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chart } from './chart.ts'
 import { ROOT } from './child.ts'
-import { memoryTable, type Report, tables, verdict } from './report.ts'
+import { memoryTable, profileTable, type Report, tables, verdict } from './report.ts'
 
 const DOCS = join(ROOT, 'docs')
+
+const PROFILES =
+  'One more run of each, with the sampling profiler of Node in the main thread. CPU seconds of our threads (the pool compresses, decompresses and reads files), of the servers, and what is idle; then what the main thread was seen in most, in shares of its busy time.'
 
 /** Writes docs/benchmarks.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else. */
 export async function writePages(report: Report): Promise<void> {
@@ -14,7 +17,7 @@ export async function writePages(report: Report): Promise<void> {
 }
 
 function page(report: Report): string {
-  const { machine, versions, mebibytes, rounds, made, lines, memory, decode } = report
+  const { machine, versions, mebibytes, rounds, made, lines, memory, profiles, decode } = report
   const parts = [
     '# Benchmarks',
     'Made by `npm run bench` of the numbers in [benchmarks.json](benchmarks.json); not to be edited.',
@@ -22,10 +25,11 @@ function page(report: Report): string {
       .map(([name, version]) => `${name} ${version}`)
       .join(
         ', ',
-      )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory.`,
+      )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory. Servers is the CPU time of all else on the machine meanwhile, and idle what both cores had left.`,
     '![Throughput, ours against the peers](benchmarks.svg)',
     '## Targets',
     targets(report),
+    ...(profiles.length === 0 ? [] : ['## Where the time of the misses goes', PROFILES, profileTable(profiles)]),
     '## All measurements',
     tables(lines),
     memoryTable(memory),

@@ -21,6 +21,8 @@ export async function uploadLines(mebibytes: number, rounds: number): Promise<Li
     atLeast: undefined,
     reachFor: undefined,
     cpuSeconds: undefined,
+    serverSeconds: undefined,
+    idleSeconds: undefined,
     peakMiB: peak / MIB,
     memoryLimitMiB: undefined,
     failure: undefined,

@@ -1,5 +1,6 @@
 import type { Contestant, Entry, Played, Target } from './contest.ts'
 import type { MemoryLine } from './memory.ts'
+import type { Profile } from './profile.ts'
 
 const MIB = 1024 ** 2
 
@@ -17,6 +18,10 @@ export interface Line {
   readonly atLeast: number | undefined
   readonly reachFor: number | undefined
   readonly cpuSeconds: number | undefined
+  /** CPU time of all else on the machine meanwhile: the servers, where it is quiet. */
+  readonly serverSeconds: number | undefined
+  /** Of all cores together. */
+  readonly idleSeconds: number | undefined
   readonly peakMiB: number | undefined
   readonly memoryLimitMiB: number | undefined
   readonly failure: string | undefined
@@ -36,6 +41,8 @@ export interface Report {
   readonly rounds: number
   readonly lines: readonly Line[]
   readonly memory: readonly MemoryLine[]
+  /** Of what missed its target. */
+  readonly profiles: readonly Profile[]
   /** What the typed rows' own bench printed; empty when it was left out. */
   readonly decode: string
 }
@@ -59,6 +66,8 @@ export function linesOf({ contest, entries }: Played): Line[] {
       against,
       ...wanted(contestant),
       cpuSeconds: summarize(done.map((run) => run.cpuSeconds))?.median,
+      serverSeconds: summarize(done.map((run) => Math.max(0, run.machine.busy - run.cpuSeconds)))?.median,
+      idleSeconds: summarize(done.map((run) => run.machine.idle))?.median,
       peakMiB: summarize(done.map((run) => run.peakRSS / MIB))?.max,
       failure,
     }
@@ -117,15 +126,15 @@ function table(contest: string, lines: readonly Line[]): string {
   return [
     `### ${contest[0]?.toUpperCase()}${contest.slice(1)}`,
     '',
-    '| work | rounds | median s (min to max) | MiB/s | ratio (min to max) | to | CPU s | peak MiB | target |',
-    '|---|---:|---:|---:|---:|---|---:|---:|---|',
+    '| work | rounds | median s (min to max) | MiB/s | ratio (min to max) | to | CPU s | servers s | idle s | peak MiB | target |',
+    '|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---|',
     ...lines.map(row),
     '',
   ].join('\n')
 }
 
 function row(line: Line): string {
-  const { name, rounds, seconds, mebibytesPerSecond, ratio, against, cpuSeconds, peakMiB } = line
+  const { name, rounds, seconds, mebibytesPerSecond, ratio, against, peakMiB } = line
   const cells = [
     name.replaceAll('|', '\\|'),
     rounds,
@@ -133,7 +142,7 @@ function row(line: Line): string {
     mebibytesPerSecond?.toFixed(0) ?? '',
     spread(ratio),
     against.replaceAll('|', '\\|'),
-    cpuSeconds?.toFixed(2) ?? '',
+    ...[line.cpuSeconds, line.serverSeconds, line.idleSeconds].map((time) => time?.toFixed(2) ?? ''),
     peakMiB?.toFixed(0) ?? '',
     verdict(line),
   ]
@@ -143,6 +152,23 @@ function row(line: Line): string {
 function spread(summary: Summary | undefined): string {
   if (summary === undefined) return ''
   return `${summary.median.toFixed(2)} (${summary.min.toFixed(2)} to ${summary.max.toFixed(2)})`
+}
+
+/** Where the time of what missed its target went, by threads and by what the main thread did most. */
+export function profileTable(profiles: readonly Profile[]): string {
+  if (profiles.length === 0) return ''
+  const rows = profiles.map(({ contest, name, seconds, threads, servers, idle, mainThread }) => {
+    const times = ['MainThread', 'libuv-worker', 'V8Worker'].map((thread) => threads[thread] ?? 0)
+    const most = mainThread.map(({ where, share }) => `${(100 * share).toFixed(0)} % ${where}`).join(', ')
+    const cells = [seconds, ...times, servers, idle].map((time) => time.toFixed(2))
+    return `| ${contest}: ${name} | ${cells.join(' | ')} | ${most} |`
+  })
+  return [
+    '| work | seconds | main thread | thread pool | V8 | servers | idle | in the main thread |',
+    '|---|---:|---:|---:|---:|---:|---:|---|',
+    ...rows,
+    '',
+  ].join('\n')
 }
 
 export function memoryTable(lines: readonly MemoryLine[]): string {
