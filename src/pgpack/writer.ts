@@ -67,6 +67,11 @@ interface Piece {
 /** What may wait to be compressed and written, but for one chunk: rows can be hundreds of megabytes long. */
 const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
 
+/** A larger chunk is not held back: the trailer gets a frame of its own then. Below what a COPY may have lent us. */
+const MAX_HELD_BYTES = 8 * 1024 * 1024
+
+const NOTHING_HELD: Chunk = { parts: [], rows: 0, release: undefined }
+
 /**
  * The reference cannot load a file whose first frame ends at byte 19, 20 or 21 of the raw body: it asks for the header
  * and the first field count, and takes the frame's end for the body's. Only a body without rows is that short.
@@ -74,8 +79,8 @@ const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
 const MIN_FIRST_FRAME_BYTES = 22
 
 /**
- * Writes a PGPack file: each call of `writeRows` becomes one frame. The newest chunk is held back until it is known
- * whether the trailer belongs to it. `writeRows` may be called by several producers at once; frames then follow one
+ * Writes a PGPack file: each call of `writeRows` becomes one frame. The newest chunk is held back, unless it is large,
+ * until it is known whether the trailer belongs to it. `writeRows` may be called by several producers at once; frames then follow one
  * another in the order of the calls.
  */
 export class PGPackWriter {
@@ -132,14 +137,19 @@ export class PGPackWriter {
   async writeRows(rows: Buffer, rowCount: number, release?: () => void): Promise<void> {
     while (!this.#hasRoom()) await this.#unwritten[0]
     this.#checkOpen()
-    if (lengthOf(this.#held) >= MIN_FIRST_FRAME_BYTES) {
-      this.#emit(this.#held)
-      this.#held = { parts: [rows], rows: rowCount, release }
-      return
+    if (lengthOf(this.#held) >= MIN_FIRST_FRAME_BYTES) this.#emitHeld()
+    if (this.#held === NOTHING_HELD) this.#held = { parts: [rows], rows: rowCount, release }
+    else {
+      const joined = Buffer.concat([...this.#held.parts, rows])
+      this.#held = { parts: [joined], rows: this.#held.rows + rowCount, release: undefined }
+      release?.()
     }
-    const joined = Buffer.concat([...this.#held.parts, rows])
-    this.#held = { parts: [joined], rows: this.#held.rows + rowCount, release: undefined }
-    release?.()
+    if (lengthOf(this.#held) > MAX_HELD_BYTES) this.#emitHeld()
+  }
+
+  #emitHeld(): void {
+    this.#emit(this.#held)
+    this.#held = NOTHING_HELD
   }
 
   /** Whether the chunk that is held back may join what is being compressed. */
@@ -152,8 +162,8 @@ export class PGPackWriter {
   async finish(): Promise<PGPackSummary> {
     this.#checkOpen()
     this.#finished = true
-    this.#emit({ ...this.#held, parts: [...this.#held.parts, PGCOPY_TRAILER] })
-    this.#held = { parts: [], rows: 0, release: undefined }
+    this.#held = { ...this.#held, parts: [...this.#held.parts, PGCOPY_TRAILER] }
+    this.#emitHeld()
     await this.#tail
     this.#checkError()
     return await this.#complete()

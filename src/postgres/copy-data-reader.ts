@@ -51,6 +51,8 @@ export class CopyDataReader implements ByteTaker {
   #header: number | undefined
   /** Whether the first message was the header alone, or header and trailer: no row then. */
   #rowlessFirst = false
+  /** Whether it was header and trailer. */
+  #endedAtOnce = false
   #begun = false
   #over = false
 
@@ -142,7 +144,8 @@ export class CopyDataReader implements ByteTaker {
     const payload = this.#bytes.subarray(read + HEADER_BYTES, next)
     this.#header = copyHeaderLength(payload)
     const rest = payload.length - this.#header
-    this.#rowlessFirst = rest === 0 || (rest === TRAILER_BYTES && endsWithTrailer(payload))
+    this.#endedAtOnce = rest === TRAILER_BYTES && endsWithTrailer(payload)
+    this.#rowlessFirst = rest === 0 || this.#endedAtOnce
   }
 
   #finish(): void {
@@ -171,17 +174,18 @@ export class CopyDataReader implements ByteTaker {
       return
     }
     const data = bytes.subarray(0, write)
-    const rows = this.#rowsIn(data)
+    const { rows, trailer } = this.#contents(data)
     this.#header = undefined
     this.#rowlessFirst = false
-    this.#handler.chunk({ data, rows, release })
+    this.#handler.chunk({ data, rows, trailer, release })
   }
 
-  #rowsIn(data: Buffer): number {
+  #contents(data: Buffer): Pick<CopyChunk, 'rows' | 'trailer'> {
     const { messages, last } = this.#cursor
-    if (!this.#binary) return messages
+    if (!this.#binary) return { rows: messages, trailer: false }
     if (this.#options.manyRowsPerMessage) return countTuples(data.subarray(this.#header ?? 0))
-    const trailer = last === TRAILER_BYTES && endsWithTrailer(data)
-    return messages - (this.#rowlessFirst ? 1 : 0) - (trailer ? 1 : 0)
+    const apart = last === TRAILER_BYTES && endsWithTrailer(data)
+    const rows = messages - (this.#rowlessFirst ? 1 : 0) - (apart ? 1 : 0)
+    return { rows, trailer: apart || this.#endedAtOnce }
   }
 }

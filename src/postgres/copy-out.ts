@@ -1,3 +1,4 @@
+import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from './connection.ts'
 import { CopyCommand, type CopyOptions, type CopyResponse } from './copy-command.ts'
 import { type CopyDataHandler, CopyDataReader } from './copy-data-reader.ts'
@@ -17,10 +18,13 @@ const DEFAULT_MAX_ROW_BYTES = 1024 * MEBIBYTE
 /** Chunks, and bytes of them, that may wait for the consumer before reading stops. */
 const MAX_READY = 2
 const MAX_READY_BYTES = 4 * MEBIBYTE
+/** What consumers may hold before reading stops until they release some: a few rows can be gigabytes. */
+const MAX_LENT_BYTES = 32 * MEBIBYTE
 
 /**
  * Starts COPY … TO STDOUT; resolves when the server has agreed. Memory: at most two chunks waiting, one being filled
- * and the one that the consumer holds; a chunk's memory belongs to the consumer until it calls `release`.
+ * and those that the consumer holds; a chunk's memory belongs to the consumer until it calls `release`, and it must not
+ * wait for another while it holds more than 32 MiB.
  * @throws PgpackError as the server refuses; while iterating also ROW_TOO_LARGE, POSTGRES_PROTOCOL, CANCELLED
  */
 export async function copyOut(
@@ -44,6 +48,7 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
   readonly #answered = Promise.withResolvers<void>()
   readonly #settled = Promise.withResolvers<void>()
   readonly #ready: CopyChunk[] = []
+  #lentBytes = 0
   #command: CopyCommand | undefined
   #discarding = false
   #failure: unknown
@@ -106,7 +111,23 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
   wantsMore(): boolean {
     if (this.#discarding) return true
     const bytes = this.#ready.reduce((sum, { data }) => sum + data.length, 0)
-    return this.#ready.length < MAX_READY && bytes < MAX_READY_BYTES
+    return this.#ready.length < MAX_READY && bytes < MAX_READY_BYTES && this.#lentBytes < MAX_LENT_BYTES
+  }
+
+  /** The chunk as the consumer gets it: what it holds is counted. */
+  #lend(chunk: CopyChunk): CopyChunk {
+    const { length } = chunk.data
+    this.#lentBytes += length
+    let lent = true
+    const release = () => {
+      if (!lent) return
+      lent = false
+      chunk.release()
+      const waited = this.#lentBytes >= MAX_LENT_BYTES
+      this.#lentBytes -= length
+      if (waited && this.#outcome === undefined) this.#connection.wire.resume()
+    }
+    return { ...chunk, release }
   }
 
   #settle(outcome: Outcome): void {
@@ -130,8 +151,9 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
     for (;;) {
       const value = this.#ready.shift()
       if (value !== undefined) {
-        this.#connection.wire.resume()
-        return { done: false, value }
+        const lent = this.#lend(value)
+        if (this.wantsMore()) this.#connection.wire.resume()
+        return { done: false, value: lent }
       }
       if (this.#outcome !== undefined) return this.#end(this.#outcome)
       await new Promise<void>((resolve) => {
@@ -142,6 +164,8 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
 
   #end(outcome: Outcome): IteratorReturnResult<undefined> {
     if ('error' in outcome) throw outcome.error
+    // The backend had come to its end when the cancellation reached it; chunks are gone all the same.
+    if (this.#discarding) throw new PgpackError('CANCELLED', `${this.#connection.name}: COPY: cancelled`)
     return { done: true, value: undefined }
   }
 

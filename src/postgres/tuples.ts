@@ -38,39 +38,36 @@ export function endsWithTrailer(bytes: Buffer): boolean {
   return bytes.length >= TRAILER_BYTES && bytes.readInt16BE(bytes.length - TRAILER_BYTES) === -1
 }
 
-/** Rows in a piece of a binary COPY without header, by walking its fields; a trailer ends it. */
-export function countTuples(bytes: Buffer): number {
+/** Rows in a piece of a binary COPY without header, by walking its fields, and whether a trailer ends it. */
+export function countTuples(bytes: Buffer): Pick<CopyChunk, 'rows' | 'trailer'> {
   let rows = 0
   for (let offset = 0; offset < bytes.length; rows += 1) {
     const fields = bytes.readInt16BE(offset)
-    if (fields === -1) break
+    if (fields === -1) return { rows, trailer: true }
     offset += FIELD_COUNT_BYTES
     for (let field = 0; field < fields; field += 1) {
       const length = bytes.readInt32BE(offset)
       offset += FIELD_LENGTH_BYTES + Math.max(length, 0)
     }
   }
-  return rows
+  return { rows, trailer: false }
 }
 
 /**
  * A binary COPY's rows alone, without header and trailer and never an empty chunk, so that several COPYs' rows can
- * follow one another in one file. Holds one chunk back, because only the stream's end tells where the trailer is.
+ * follow one another in one file.
  * @throws PgpackError POSTGRES_PROTOCOL for a stream that is not binary COPY from header to trailer
  */
 export async function* tuplesOnly(copy: CopyOut): AsyncGenerator<CopyChunk, void, undefined> {
-  let held: CopyChunk | undefined
-  let started = false
+  let [started, ended] = [false, false]
   for await (const chunk of copy) {
-    if (held !== undefined && held.data.length > 0) yield held
-    else held?.release()
-    const skipped = started ? 0 : copyHeaderLength(chunk.data)
-    held = { ...chunk, data: chunk.data.subarray(skipped) }
+    const end = chunk.data.length - (chunk.trailer ? TRAILER_BYTES : 0)
+    const data = chunk.data.subarray(started ? 0 : copyHeaderLength(chunk.data), end)
     started = true
+    ended = chunk.trailer
+    if (data.length > 0) yield { ...chunk, data, trailer: false }
+    else chunk.release()
   }
-  if (held === undefined || !endsWithTrailer(held.data)) {
-    throw new PgpackError('POSTGRES_PROTOCOL', 'the COPY ended without the trailer of the binary format')
-  }
-  const data = held.data.subarray(0, -TRAILER_BYTES)
-  if (data.length > 0) yield { ...held, data }
+  if (ended) return
+  throw new PgpackError('POSTGRES_PROTOCOL', 'the COPY ended without the trailer of the binary format')
 }

@@ -63,6 +63,8 @@ export interface CopyChunk {
   readonly data: Buffer
   /** Rows in `data`: its CopyData messages, where Greenplum's hold several its tuples; header and trailer are none. */
   readonly rows: number
+  /** Whether `data` ends with the trailer of a binary COPY. */
+  readonly trailer: boolean
   /** Gives the memory back once nobody looks at `data` any more. Without it new memory is taken: slower, not wrong. */
   release(): void
 }

@@ -69,7 +69,7 @@ export class Wire {
       this.socket.emit('data', Buffer.from(bytes.subarray(0, length)))
       return true
     }
-    if (bytes === this.#target && bytes !== this.#idle) this.#paused = !taker.taken(length)
+    if (bytes === this.#target && bytes !== this.#idle) this.#tell(taker, length)
     else this.#feed(taker, Buffer.from(bytes.buffer, bytes.byteOffset, length))
     if (this.#coalesce && length < SMALL_READ_BYTES && this.#taker !== undefined) this.#rest()
     return !this.#paused && !this.#resting
@@ -83,9 +83,15 @@ export class Wire {
         return
       }
       const length = bytes.copy(taker.target(), 0, offset)
-      this.#paused = !taker.taken(length)
+      this.#tell(taker, length)
       offset += length
     }
+  }
+
+  /** A taker whose bytes were the last ones has given the connection back; what it wishes is no matter then. */
+  #tell(taker: ByteTaker, length: number): void {
+    const wantsMore = taker.taken(length)
+    if (this.#taker === taker) this.#paused = !wantsMore
   }
 
   /**

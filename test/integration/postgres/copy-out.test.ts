@@ -40,6 +40,13 @@ describe('copyOut', () => {
     })
   }
 
+  async function backendSleeps(): Promise<void> {
+    await waitFor('the backend sleeps', 10_000, async () => {
+      const [row] = await postgres.server.query("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+      return row
+    })
+  }
+
   async function sessionIsUsable(): Promise<void> {
     expect(await connection.query('select 42 as answer')).toEqual([{ answer: 42 }])
   }
@@ -190,13 +197,21 @@ describe('copyOut', () => {
     await sessionIsUsable()
   })
 
+  it('is cancelled when the signal fires, even by a backend that comes to its end all the same', async () => {
+    await connection.query(`create function pg_temp.stubborn() returns int language plpgsql as $$
+      begin perform pg_sleep(600); return 1; exception when query_canceled then return 2; end $$`)
+    const controller = new AbortController()
+    const starting = copyOut(connection, text('select pg_temp.stubborn()'), { signal: controller.signal })
+    await backendSleeps()
+    controller.abort()
+    await expect(starting.then(collect)).rejects.toMatchObject({ code: 'CANCELLED' })
+    await sessionIsUsable()
+  })
+
   it('cancels a backend that has not sent a row yet', async () => {
     const controller = new AbortController()
     const starting = copyOut(connection, text('select pg_sleep(600)'), { signal: controller.signal })
-    await waitFor('the backend sleeps', 10_000, async () => {
-      const [row] = await postgres.server.query("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
-      return row
-    })
+    await backendSleeps()
     controller.abort()
     await expect(starting.then(collect)).rejects.toMatchObject({ code: 'CANCELLED' })
     await sessionIsUsable()
@@ -240,5 +255,34 @@ describe('copyOut', () => {
     expect(read).toBeLessThan(5 * (65_536 + 65_536))
     await iterator.return?.()
     await sessionIsUsable()
+  })
+
+  it('comes to its end, and the session goes on, while the consumer holds the last row', async () => {
+    const copy = await copyOut(connection, "COPY (SELECT repeat('x', 40 << 20)) TO STDOUT")
+    const iterator = copy[Symbol.asyncIterator]()
+    const { value } = await iterator.next()
+    expect((await iterator.next()).done).toBe(true)
+    await sessionIsUsable()
+    value?.release()
+  })
+
+  it('reads no further large row while the consumer holds one', async () => {
+    const rows = "COPY (SELECT repeat('x', 40 << 20) FROM generate_series(1, 3)) TO STDOUT"
+    const copy = await copyOut(connection, rows)
+    const iterator = copy[Symbol.asyncIterator]()
+    const held = await iterator.next()
+    const asked = iterator.next()
+    await waitFor('reading has stopped', 10_000, async () => {
+      const before = connection.wire.socket.bytesRead
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return connection.wire.socket.bytesRead === before ? true : undefined
+    })
+    expect(connection.wire.socket.bytesRead).toBeLessThan(60 << 20)
+    held.value?.release()
+    const second = await asked
+    expect(second.value?.data).toHaveLength((40 << 20) + 1)
+    second.value?.release()
+    expect((await iterator.next()).value?.rows).toBe(1)
+    expect((await iterator.next()).done).toBe(true)
   })
 })

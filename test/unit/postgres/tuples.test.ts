@@ -19,7 +19,10 @@ function copyOf(...parts: Buffer[]): CopyOut {
     columnFormats: [1],
     rowCount: 0n,
     async *[Symbol.asyncIterator]() {
-      for (const data of parts) yield { data, rows: 1, release: () => undefined }
+      for (const [index, data] of parts.entries()) {
+        const trailer = index === parts.length - 1 && data.subarray(-2).equals(TRAILER)
+        yield { data, rows: 1, trailer, release: () => undefined }
+      }
     },
   }
 }
@@ -48,6 +51,25 @@ describe('tuplesOnly', () => {
     expect(await bodies(copyOf(Buffer.concat([HEADER, row]), Buffer.concat([row, TRAILER])))).toHaveLength(2)
   })
 
+  it('holds no chunk back, and releases what is header or trailer alone', async () => {
+    const events: string[] = []
+    const chunk = (data: Buffer, trailer: boolean) => ({
+      data,
+      rows: 0,
+      trailer,
+      release: () => events.push('released'),
+    })
+    async function* chunks() {
+      yield chunk(HEADER, false)
+      yield chunk(Buffer.from('row'), false)
+      events.push('asked on')
+      yield chunk(TRAILER, true)
+    }
+    const copy = { ...copyOf(), [Symbol.asyncIterator]: chunks }
+    for await (const { data } of tuplesOnly(copy)) events.push(data.toString())
+    expect(events).toEqual(['released', 'row', 'asked on', 'released'])
+  })
+
   it('skips a header extension', async () => {
     expect(await bodies(copyOf(header(0, Buffer.from('extra')), Buffer.from('row'), TRAILER))).toEqual(['row'])
     expect(copyHeaderLength(header(0xffff, Buffer.from('extra')))).toBe(24)
@@ -70,8 +92,8 @@ describe('tuplesOnly', () => {
 describe('countTuples', () => {
   it('walks fields, NULLs and rows without columns up to the trailer', () => {
     const row = Buffer.from([0, 3, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])
-    expect(countTuples(Buffer.alloc(0))).toBe(0)
-    expect(countTuples(row)).toBe(1)
-    expect(countTuples(Buffer.concat([row, Buffer.of(0, 0), row, TRAILER]))).toBe(3)
+    expect(countTuples(Buffer.alloc(0))).toEqual({ rows: 0, trailer: false })
+    expect(countTuples(row)).toEqual({ rows: 1, trailer: false })
+    expect(countTuples(Buffer.concat([row, Buffer.of(0, 0), row, TRAILER]))).toEqual({ rows: 3, trailer: true })
   })
 })
