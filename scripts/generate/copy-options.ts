@@ -1,8 +1,8 @@
 import { VALUE_RULES } from '../../src/postgres/copy-options/rules.ts'
+import { COPY_FORMATS } from '../../src/postgres/copy-options/schema.ts'
 import {
   COPY_DIRECTIONS,
   COPY_FEATURES,
-  COPY_FORMATS,
   type CopyCell,
   type CopyFeature,
 } from '../../src/postgres/copy-options/table.ts'

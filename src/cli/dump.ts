@@ -5,7 +5,7 @@ import { PgpackError } from '../errors.ts'
 import { METADATA_SPELLINGS } from '../pgpack/columns.ts'
 import { describeConnection, parseDsn } from '../postgres/dsn.ts'
 import { parseQualifiedName } from '../postgres/identifiers.ts'
-import { COPY_FORMATS, type DumpObject, VERIFICATIONS } from '../run/config.ts'
+import { DUMP_FORMATS, type DumpObject, VERIFICATIONS } from '../run/config.ts'
 import { joinKey } from '../storage/keys.ts'
 import { MANIFEST_NAME } from '../storage/manifest.ts'
 import { parseCopyOptions } from './copy-option.ts'
@@ -114,7 +114,7 @@ async function checkFree({ store, key: path }: Place, signal: AbortSignal): Prom
 }
 
 function requestOf(options: DumpOptions, terminal: Terminal) {
-  const format = parseChoice('--format', options.format, COPY_FORMATS)
+  const format = parseChoice('--format', options.format, DUMP_FORMATS)
   return {
     source: parseDsn(options.dsn, terminal.env),
     format,

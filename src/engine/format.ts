@@ -1,15 +1,15 @@
 import type { CompressionOptions } from '../compression/method.ts'
 import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
-import type { CopyFormat } from '../run/config.ts'
+import type { DumpFormat } from '../run/config.ts'
 
 /** What the files of a dump are. */
 export interface FileFormat {
-  readonly format: CopyFormat
+  readonly format: DumpFormat
   readonly copyOptions?: CopyOptions | undefined
 }
 
-const EXTENSIONS: Readonly<Record<CopyFormat, string>> = {
+const EXTENSIONS: Readonly<Record<DumpFormat, string>> = {
   PGPack: '.pgpack',
   Binary: '.bin',
   Text: '.txt',
@@ -18,7 +18,7 @@ const EXTENSIONS: Readonly<Record<CopyFormat, string>> = {
 /** As the methods' own tools name their files. A PGPack file says itself how it is compressed. */
 const COMPRESSED: Readonly<Record<CompressionOptions['method'], string>> = { None: '', LZ4: '.lz4', Zstd: '.zst' }
 
-export function extensionOf(format: CopyFormat, { method }: CompressionOptions): string {
+export function extensionOf(format: DumpFormat, { method }: CompressionOptions): string {
   return `${EXTENSIONS[format]}${format === 'PGPack' ? '' : COMPRESSED[method]}`
 }
 

@@ -3,7 +3,7 @@ import * as Type from 'typebox'
 import { Check, Errors } from 'typebox/schema'
 import { WRITABLE_METHODS } from '../compression/method.ts'
 import { PgpackError } from '../errors.ts'
-import { CopyOptions } from '../postgres/copy-options/schema.ts'
+import { COPY_FORMATS, CopyOptions } from '../postgres/copy-options/schema.ts'
 import { CHANNEL_BINDINGS, TARGET_SESSION_ATTRS, TLS_MODES } from '../postgres/types.ts'
 import { ISOLATIONS, RESTORE_MODES, TRANSACTIONS } from './choices.ts'
 import { closed, literals } from './schema.ts'
@@ -107,8 +107,8 @@ export const VERIFICATIONS = ['None', 'Checksum', 'Decode'] as const
 /** Whether the plan of each query is written to the log before it runs. */
 export const EXPLAINS = ['None', 'Plan'] as const
 
-export const COPY_FORMATS = ['PGPack', 'Binary', 'Text', 'CSV'] as const
-export type CopyFormat = (typeof COPY_FORMATS)[number]
+export const DUMP_FORMATS = ['PGPack', ...COPY_FORMATS] as const
+export type DumpFormat = (typeof DUMP_FORMATS)[number]
 
 /** SQL statements, each on its own; run on the session that moves the rows, or the one that owns the snapshot. */
 const Statements = Type.Array(text)
@@ -124,7 +124,7 @@ export const DumpRunConfig = Type.Object(
     before: Type.Optional(Statements),
     after: Type.Optional(Statements),
     objects: Type.Array(DumpObject, { minItems: 1 }),
-    format: Type.Optional(literals(COPY_FORMATS)),
+    format: Type.Optional(literals(DUMP_FORMATS)),
     copyOptions: Type.Optional(CopyOptions),
     explain: Type.Optional(literals(EXPLAINS)),
     compression: Type.Object(

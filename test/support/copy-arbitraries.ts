@@ -1,12 +1,6 @@
 import fc from 'fast-check'
-import type { CopyOptions } from '../../src/postgres/copy-options/schema.ts'
-import {
-  COPY_DIRECTIONS,
-  COPY_FORMATS,
-  type CopyTarget,
-  featuresOf,
-  supportOf,
-} from '../../src/postgres/copy-options/table.ts'
+import { COPY_FORMATS, type CopyOptions } from '../../src/postgres/copy-options/schema.ts'
+import { COPY_DIRECTIONS, type CopyTarget, featuresOf, supportOf } from '../../src/postgres/copy-options/table.ts'
 
 /** Characters that some rule of the server is about, and some that none is. */
 const character = fc.constantFrom(

@@ -3,9 +3,9 @@ import type pg from 'pg'
 import { from, to } from 'pg-copy-streams'
 import { copyFrom, copyFromSegments, copyTableTo, copyTableToSegments } from '../../src/postgres/copy.ts'
 import type { CopyFormatOptions } from '../../src/postgres/copy-options/clause.ts'
+import { COPY_FORMATS } from '../../src/postgres/copy-options/schema.ts'
 import {
   COPY_DIRECTIONS,
-  COPY_FORMATS,
   type CopyDirection,
   type CopyFeature,
   type CopyFormat,

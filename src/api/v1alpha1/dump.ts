@@ -1,7 +1,7 @@
 import * as Type from 'typebox'
 import { WRITABLE_METHODS } from '../../compression/method.ts'
 import { CopyOptions } from '../../postgres/copy-options/schema.ts'
-import { COPY_FORMATS, VERIFICATIONS } from '../../run/config.ts'
+import { DUMP_FORMATS, VERIFICATIONS } from '../../run/config.ts'
 import { choice, exactlyOneOf, immutableExcept, object, rules, type Static } from '../schema.ts'
 import { DatabaseSpec } from './database.ts'
 import type { KindInfo, Resource } from './group.ts'
@@ -57,7 +57,7 @@ const properties = {
   after: statements('SQL that runs on the source after the last row.'),
   session: session("The source's sessions."),
   format: Type.Optional(
-    choice(COPY_FORMATS, 'What the files are: PGPack, or what COPY itself writes.', { default: 'PGPack' }),
+    choice(DUMP_FORMATS, 'What the files are: PGPack, or what COPY itself writes.', { default: 'PGPack' }),
   ),
   copyOptions: Type.Optional(CopyOptions),
   explain,

@@ -105,7 +105,7 @@ export const VALUE_RULES: readonly ValueRule[] = [
     },
   },
   {
-    text: '`onSegment` holds `<SEGID>`; in COPY TO it starts with `/` or `<SEG_DATA_DIR>`.',
+    text: '`onSegment` holds `<SEGID>`; in COPY TO it starts with `/` or `<SEG_DATA_DIR>`. `<OBJECT>` in it is ours: the name of each object.',
     *problems({ onSegment }, { direction }) {
       if (onSegment === undefined) return
       if (!onSegment.includes('<SEGID>')) yield `onSegment holds <SEGID>, but ${JSON.stringify(onSegment)} does not`

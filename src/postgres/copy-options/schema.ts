@@ -1,6 +1,8 @@
 import type { Static } from 'typebox'
 import * as Type from 'typebox'
 
+/** FORMAT of COPY, in the spelling of `spec.format`. PGPack is made of Binary. */
+export const COPY_FORMATS = ['Binary', 'Text', 'CSV'] as const
 export const HEADERS = ['Absent', 'Present', 'Match'] as const
 export const ON_ERROR_ACTIONS = ['Stop', 'Ignore'] as const
 export const LOG_VERBOSITIES = ['Default', 'Verbose', 'Silent'] as const

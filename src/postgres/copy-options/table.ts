@@ -1,8 +1,6 @@
 import type { Flavour } from '../types.ts'
-import type { CopyOptions } from './schema.ts'
+import type { COPY_FORMATS, CopyOptions } from './schema.ts'
 
-/** FORMAT of COPY, in the spelling of `spec.format`. PGPack is made of Binary. */
-export const COPY_FORMATS = ['Binary', 'Text', 'CSV'] as const
 export type CopyFormat = (typeof COPY_FORMATS)[number]
 
 export const COPY_DIRECTIONS = ['From', 'To'] as const

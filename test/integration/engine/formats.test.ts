@@ -5,15 +5,17 @@ import { dump } from '../../../src/engine/dump.ts'
 import { type ArtifactRestoreRequest, restore } from '../../../src/engine/restore.ts'
 import { type RowsRestoreRequest, restoreRows } from '../../../src/engine/restore-rows.ts'
 import type { CopyOptions } from '../../../src/postgres/copy-options/schema.ts'
-import type { CopyFormat } from '../../../src/run/config.ts'
+import type { DumpFormat } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
-import { failureOf, fingerprint, testContext, useFolder } from '../../support/engine.ts'
+import { failureOf, fingerprint, keysIn, testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
 import { testedMajor } from '../../support/postgres-versions.ts'
 
 jest.setTimeout(60_000)
 
 const ROWS = 5000
+/** Generated columns came with PostgreSQL 12. */
+const GENERATED = testedMajor >= 12 ? ', twice int GENERATED ALWAYS AS (1) STORED' : ''
 const postgres = usePostgres({
   setup: `
     CREATE TABLE orders (id int, note text, at timestamptz, price numeric(8,2));
@@ -29,7 +31,7 @@ beforeEach(() => {
   store = new FilesystemStore(folder.path)
 })
 
-async function dumpAs(format: CopyFormat, method: 'None' | 'Zstd' | 'LZ4', copyOptions?: CopyOptions): Promise<void> {
+async function dumpAs(format: DumpFormat, method: 'None' | 'Zstd' | 'LZ4', copyOptions?: CopyOptions): Promise<void> {
   const objects = [{ table: { schema: 'public', name: 'orders' } }]
   const request = { source: postgres.database.config, objects, connections: 1, store, path: 'p', format, copyOptions }
   await dump({ ...request, compression: { method } }, testContext())
@@ -97,6 +99,21 @@ describe('a dump as CSV', () => {
     expect(error.message).toContain('newline')
   })
 
+  it.each<[CopyOptions, RegExp]>([
+    [{ logErrors: true, segmentRejectLimit: { count: 10 } }, /logErrors \(LOG ERRORS\) needs COPY FROM on Greenplum/],
+    [{ onSegment: '/tmp/<SEGID>' }, /public\.orders lies in the store/],
+  ])("refuses %j, which are Greenplum's, before a row moves", async (copyOptions, said) => {
+    await dumpAs('CSV', 'None')
+    const keys = await keysIn(store)
+    for (const runMode of ['Run', 'DryRun'] as const) {
+      expect(await failureOf(intoCopied({ copyOptions, runMode }))).toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(said),
+      })
+    }
+    expect(await keysIn(store)).toEqual(keys)
+  })
+
   it('refuses a choice of columns, which would need every value to be parsed', async () => {
     await dumpAs('CSV', 'None')
     const objects = [{ from: 'public.orders', to: { schema: 'public', name: 'copied' }, columns: ['id'] }]
@@ -134,7 +151,7 @@ describe('rows from a file', () => {
 
   beforeEach(async () => {
     await sql(`CREATE TYPE mood AS ENUM ('sad', 'ok');
-      CREATE TABLE given (id serial, note text, tags text[], mood mood, twice int GENERATED ALWAYS AS (1) STORED)`)
+      CREATE TABLE given (id serial, note text, tags text[], mood mood${GENERATED})`)
   })
   const given = () => sql('SELECT id, note, tags, mood FROM given ORDER BY id')
 

@@ -1,10 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
 import { Value } from 'typebox/value'
-import { CopyOptions } from '../../../../src/postgres/copy-options/schema.ts'
+import { COPY_FORMATS, CopyOptions } from '../../../../src/postgres/copy-options/schema.ts'
 import {
   COPY_DIRECTIONS,
   COPY_FEATURES,
-  COPY_FORMATS,
   type CopyTarget,
   featuresOf,
   supportOf,
