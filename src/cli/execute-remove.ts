@@ -1,5 +1,5 @@
 import type { RunContext } from '../engine/context.ts'
-import { type Removed, removeBelow } from '../engine/leftovers.ts'
+import { abortUploadsBelow, type Removed, removeBelow } from '../engine/leftovers.ts'
 import { errorCode, PgpackError } from '../errors.ts'
 import type { RemoveRunConfig } from '../run/config.ts'
 import type { Outcome } from '../run/result.ts'
@@ -22,7 +22,8 @@ export async function executeRemove(config: RemoveRunConfig, context: RunContext
   }
 }
 
-async function removeArtifact(store: ObjectStore, path: string, { signal, log }: RunContext): Promise<Removed> {
+async function removeArtifact(store: ObjectStore, path: string, context: RunContext): Promise<Removed> {
+  const { signal, log } = context
   const prefix = `${path}/`
   if (!(await hasPlace(store, signal))) {
     log.warn({ path, location: store.location }, 'the bucket or folder does not exist, and nothing can be in it')
@@ -30,6 +31,7 @@ async function removeArtifact(store: ObjectStore, path: string, { signal, log }:
   }
   const manifests = await removeBelow(store, prefix, signal, (key) => key.endsWith(`/${MANIFEST_NAME}`))
   const files = await removeBelow(store, prefix, signal)
+  await abortUploadsBelow(store, path, context)
   const { objects: left } = await removeBelow(store, prefix, signal)
   if (left > 0) {
     const message = `${store.location}: ${left} objects came below ${path} while it was removed; it is tried again`

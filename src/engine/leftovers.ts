@@ -16,9 +16,9 @@ const BATCH = 1000
 const CLEANUP_MS = 30_000
 
 /**
- * Removes what earlier attempts of the same dump left below `<path>/<attempt>/`: they were killed before they could do
- * it themselves. An attempt with a manifest is whole and stays: a status or a person may name it. Never fails the new
- * attempt, which trusts nothing that lies there.
+ * Removes what earlier attempts of the same dump left below `<path>/<attempt>/`, uploads that they had begun included:
+ * they were killed before they could do it themselves. An attempt with a manifest is whole and stays: a status or a
+ * person may name it. Never fails the new attempt, which trusts nothing that lies there.
  */
 export async function removeEarlierAttempts(
   store: ObjectStore,
@@ -34,14 +34,39 @@ export async function removeEarlierAttempts(
   } catch (err) {
     context.log.warn({ err, path }, 'files of earlier attempts could not be removed; they have no manifest')
   }
+  await abortUploadsBelow(store, path, { ...context, signal }, (key) => attemptOf(path, key) !== attempt)
+}
+
+/**
+ * Gives up the uploads below `<path>/` that were begun and never completed. What prevents it is told and no more:
+ * listing uploads is a right of its own (`s3:ListBucketMultipartUploads`), and nobody reads what they hold.
+ */
+export async function abortUploadsBelow(
+  store: ObjectStore,
+  path: string,
+  { signal, log }: RunContext,
+  wanted?: (key: string) => boolean,
+): Promise<void> {
+  try {
+    const uploads = await store.abortUploads(`${path}/`, signal, wanted)
+    if (uploads > 0) log.info({ path, uploads }, 'gave up uploads that an earlier attempt left unfinished')
+  } catch (err) {
+    log.warn({ err, path }, 'unfinished uploads of earlier attempts may remain in the store')
+  }
+}
+
+/** The folder of an attempt; undefined for what lies beside them. */
+function attemptOf(path: string, key: string): string | undefined {
+  const [attempt, ...rest] = key.slice(path.length + 1).split('/')
+  return rest.length > 0 ? attempt : undefined
 }
 
 /** Names of the folders below a dump's path, one for each attempt that wrote something. */
 async function attemptsBelow(store: ObjectStore, path: string, signal: AbortSignal): Promise<Set<string>> {
   const attempts = new Set<string>()
   for await (const { key } of store.list(`${path}/`, signal)) {
-    const [attempt, ...rest] = key.slice(path.length + 1).split('/')
-    if (attempt !== undefined && rest.length > 0) attempts.add(attempt)
+    const attempt = attemptOf(path, key)
+    if (attempt !== undefined) attempts.add(attempt)
   }
   return attempts
 }

@@ -188,10 +188,6 @@ function meaningOf(error: unknown): Meaning {
   if (networkCodes.has(code)) {
     return { code: 'STORE_UNREACHABLE', advice: 'check the endpoint and the network (NetworkPolicy, proxy) to it' }
   }
-  // The minio client checks names before it sends anything.
-  if (/^Invalid\w+Error$/.test(errorName(error))) {
-    return { code: 'CONFIG_INVALID', advice: 'correct the endpoint, bucket or key' }
-  }
   return (
     fileMeanings[code] ?? { code: 'STORE_FAILED', advice: "look for the cause in this machine's log, and run again" }
   )
@@ -213,8 +209,4 @@ function statusMeaning(status: number): Meaning | undefined {
   if (status === 507) return full
   if (status === 408 || status === 429 || (status >= 499 && status !== 501)) return busy
   return undefined
-}
-
-function errorName(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'name' in error ? String(error.name) : ''
 }

@@ -5,6 +5,7 @@ import { bodyOf, contentMD5, S3Client, type S3Dependencies, type S3Options } fro
 import { BlockPool, BYTES_IN_FLIGHT, PARTS_IN_FLIGHT } from './s3parts.ts'
 import { readObject } from './s3read.ts'
 import { S3Upload } from './s3upload.ts'
+import { abortUpload, unfinishedUploads } from './s3uploads.ts'
 import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
 import type { ByteRange, ObjectInfo, ObjectStore, ObjectUpload, UploadOptions } from './store.ts'
 
@@ -63,6 +64,21 @@ export class S3Store implements ObjectStore {
     for (let start = 0; start < keys.length; start += REMOVE_BATCH) {
       await this.#removeBatch(keys.slice(start, start + REMOVE_BATCH), signal)
     }
+  }
+
+  async abortUploads(prefix: string, signal: AbortSignal, wanted = (_: string) => true): Promise<number> {
+    let aborted = 0
+    try {
+      for await (const upload of unfinishedUploads(this.#client, this.#prefix + prefix, signal)) {
+        const key = upload.key.slice(this.#prefix.length)
+        if (!wanted(key)) continue
+        await abortUpload(this.#client, key, upload.uploadId, signal)
+        aborted += 1
+      }
+    } catch (error) {
+      throw storeError(error, this.#client.context(`abort unfinished uploads below ${prefix}`, signal))
+    }
+    return aborted
   }
 
   async check(signal: AbortSignal): Promise<void> {

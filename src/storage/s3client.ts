@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import * as http from 'node:http'
 import * as https from 'node:https'
-import { Readable } from 'node:stream'
-import { Client } from 'minio'
 import { PgpackError } from '../errors.ts'
 import { type Logger, silentLogger } from '../log.ts'
+import { VERSION } from '../version.ts'
 import { S3Failure, type StoreContext, storeError } from './errors.ts'
 import { joinKey } from './keys.ts'
 import { DEFAULT_RETRIES, type RetryHooks, type RetryPolicy, retrying } from './retry.ts'
-import { type CallOptions, callTransport, parseFailure, readText } from './s3transport.ts'
+import { addressOf } from './s3address.ts'
+import { escapeQuery, signedHeaders } from './s3sign.ts'
+import { type CallOptions, parseFailure, readText, send } from './s3transport.ts'
 
 export interface S3Options {
   /** `https://host[:port]` or `http://host[:port]`. */
@@ -62,10 +63,12 @@ interface Manners {
 /** Answers in XML are at most 1000 entries of about 1.5 KiB. */
 const MAX_XML_BYTES = 16 * 1024 * 1024
 
+const USER_AGENT = `pgpack-operator/${VERSION}`
+
 const EMPTY_BODY = bodyOf(Buffer.alloc(0))
 
 /**
- * Requests to one bucket: signed and addressed by the minio client, sent through our own agent, timeouts and retries.
+ * Requests to one bucket: addressed, signed, and sent through our own agent, timeouts and retries.
  *
  * Integrity of what is sent: every body's SHA-256 is in the signature (`x-amz-content-sha256`, AWS Signature Version 4),
  * on https too. It is the one checksum that every S3 server that checks signatures must check, old or not by AWS; the
@@ -89,6 +92,7 @@ export class S3Client {
     this.#options = options
     this.#idleTimeoutMs = idleTimeoutMs
     this.#endpoint = parseEndpoint(options.endpoint)
+    checkBucket(options.bucket)
     this.#manners = { region: options.region ?? 'us-east-1', contentMD5: false }
     this.location = `s3://${options.bucket}${options.prefix === '' ? '' : `/${options.prefix}`}`
     this.retries = retries
@@ -181,44 +185,29 @@ export class S3Client {
     return this.#send(request, this.#manners)
   }
 
-  async #send(request: S3Request, manners: Manners): Promise<http.IncomingMessage> {
-    const { blocks, sha256 } = request.body ?? EMPTY_BODY
-    const { method, key, query = {} } = request
+  #send(request: S3Request, { region, contentMD5 }: Manners): Promise<http.IncomingMessage> {
+    const { method, query = {}, body } = request
+    const { blocks, sha256 } = body ?? EMPTY_BODY
+    const key = request.key === undefined ? undefined : this.fullKey(request.key)
+    const place = { ...this.#options, endpoint: this.#endpoint }
+    const { host, path, ...target } = addressOf(place, region, key)
+    const search = encodeQuery(query)
+    const headers = { host, 'user-agent': USER_AGENT, ...requestHeaders(request, contentMD5) }
+    const signable = { method, path, query: search, headers, sha256 }
     const options = {
+      ...target,
+      agent: this.#agent,
       method,
-      bucketName: this.#options.bucket,
-      ...(key === undefined ? {} : { objectName: this.fullKey(key) }),
-      query: encodeQuery(query),
-      headers: requestHeaders(request, manners),
+      path: search === '' ? path : `${path}?${search}`,
+      headers: signedHeaders(signable, this.#options, region, new Date()),
     }
     const onAnswer = (ms: number) => {
       // An answer that comes before the request was sent in full is NaN away.
       if (ms < this.#latencyMs) this.#latencyMs = ms
     }
-    const heard = request.body === undefined ? { onAnswer } : {}
-    const client = this.#client({ idleTimeoutMs: this.#idleTimeoutMs, ...request, ...heard }, manners.region)
-    return client.makeRequestStreamAsync(options, sendable(blocks), sha256, [200, 204, 206], manners.region)
-  }
-
-  /** A client is a few fields and costs far less than the request; one per call gives each its own transport. */
-  #client(call: Parameters<typeof callTransport>[2], region: string): Client {
-    const { hostname, port } = this.#endpoint
-    const { accessKeyId, secretAccessKey, sessionToken, forcePathStyle } = this.#options
-    const client = new Client({
-      endPoint: hostname.replace(/^\[|\]$/g, ''),
-      ...(port === '' ? {} : { port: Number(port) }),
-      useSSL: this.#secure,
-      accessKey: accessKeyId,
-      secretKey: secretAccessKey,
-      ...(sessionToken === undefined ? {} : { sessionToken }),
-      region,
-      pathStyle: forcePathStyle,
-      transport: callTransport(this.#secure, this.#agent, call),
-      transportAgent: this.#agent,
-      retryOptions: { disableRetry: true },
-    })
-    client.enableSHA256 = true
-    return client
+    const heard = body === undefined ? { onAnswer } : {}
+    const call = { idleTimeoutMs: this.#idleTimeoutMs, ...request, ...heard }
+    return send({ secure: this.#secure, options, blocks, call })
   }
 
   /** What the failure told; the same manners when it told nothing new. */
@@ -239,20 +228,18 @@ export class S3Client {
   }
 }
 
-function requestHeaders({ method, headers, body = EMPTY_BODY }: S3Request, { contentMD5: wanted }: Manners) {
+function requestHeaders({ method, headers, body = EMPTY_BODY }: S3Request, wantsMD5: boolean): Record<string, string> {
   const hasBody = method === 'PUT' || method === 'POST'
   return {
     ...headers,
     ...(hasBody ? { 'content-length': String(body.size) } : {}),
-    ...(hasBody && wanted ? { 'content-md5': contentMD5(body.blocks) } : {}),
+    ...(hasBody && wantsMD5 ? { 'content-md5': contentMD5(body.blocks) } : {}),
   }
 }
 
 function encodeQuery(query: Readonly<Record<string, string>>): string {
-  const encode = (text: string) =>
-    encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)
   return Object.entries(query)
-    .map(([name, value]) => (value === '' ? name : `${name}=${encode(value)}`))
+    .map(([name, value]) => (value === '' ? name : `${name}=${escapeQuery(value)}`))
     .join('&')
 }
 
@@ -262,14 +249,16 @@ export function contentMD5(blocks: readonly Buffer[]): string {
   return hash.digest('base64')
 }
 
-/** Block after block, as the socket takes them: TLS makes a copy of what it has been given. */
-function sendable(blocks: readonly Buffer[]): Buffer | Readable {
-  const [first = Buffer.alloc(0), ...others] = blocks
-  return others.length === 0 ? first : Readable.from(blocks)
-}
-
 export function bodyOf(data: Buffer): S3Body {
   return { blocks: [data], size: data.length, sha256: createHash('sha256').update(data).digest('hex') }
+}
+
+/** What older and other servers take beside Amazon's names; it is part of a path or of a host's name as it is. */
+function checkBucket(bucket: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(bucket)) return
+  const expected = 'letters, digits, ".", "_" and "-", a letter or digit first'
+  const found = JSON.stringify(bucket)
+  throw new PgpackError('CONFIG_INVALID', `${found} is no name of a bucket, which has ${expected}`, { expected, found })
 }
 
 /** @throws PgpackError CONFIG_INVALID */

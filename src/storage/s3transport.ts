@@ -16,47 +16,55 @@ export interface CallOptions {
 
 const CONNECT_TIMEOUT_MS = 10_000
 
-type TransportCall = CallOptions & { readonly idleTimeoutMs: number }
-
-export type Transport = Pick<typeof http, 'request'>
-
-/** What the minio client hands to its transport. */
-type RequestOptions = https.RequestOptions
+/** One attempt of one request. */
+export interface Outgoing {
+  readonly secure: boolean
+  readonly options: http.RequestOptions
+  /** The body; empty for none. */
+  readonly blocks: readonly Buffer[]
+  readonly call: CallOptions & { readonly idleTimeoutMs: number }
+}
 
 /**
- * The transport of one call. It is the only seam of the minio client (8.0.7) where a request can get a signal and
- * timeouts, and it keeps two of the client's faults away: on 408, 429 and 5xx the client drops the answer unread, which
- * leaves the socket taken for ever and the S3 code unknown; and it gives up a request body without closing the socket
- * when the answer comes early. Answers other than 2xx therefore leave here as the request's error, an S3Failure.
+ * Resolves with an answer of 2xx, whose body is still to be read. Rejects with an S3Failure for any other answer, which is
+ * read first: a socket whose answer nobody reads stays taken for ever.
+ * @throws S3Failure, or the socket's error
  */
-export function callTransport(secure: boolean, agent: http.Agent, call: TransportCall): Transport {
-  const start = secure ? https.request : http.request
-  const request = (options: RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
-    const outgoing = start({
-      ...options,
-      agent,
-      signal: call.signal,
-      timeout: call.idleTimeoutMs,
-    })
-    outgoing.on('timeout', () => outgoing.destroy(timeoutError('nothing was heard for too long')))
-    limitConnecting(outgoing)
-    let sentAt = Number.NaN
-    outgoing.on('finish', () => {
-      sentAt = performance.now()
-    })
+export function send({ secure, options, blocks, call }: Outgoing): Promise<http.IncomingMessage> {
+  const { signal, idleTimeoutMs: timeout, onAnswer } = call
+  const outgoing = (secure ? https : http).request({ ...options, signal, timeout })
+  outgoing.on('timeout', () => outgoing.destroy(timeoutError('nothing was heard for too long')))
+  limitConnecting(outgoing)
+  let sentAt = Number.NaN
+  outgoing.on('finish', () => {
+    sentAt = performance.now()
+  })
+  return new Promise((resolve, reject) => {
+    outgoing.on('error', reject)
     outgoing.on('response', (response) => {
-      call.onAnswer?.(performance.now() - sentAt)
+      onAnswer?.(performance.now() - sentAt)
       const status = response.statusCode ?? 0
-      if (status >= 200 && status < 300) return onResponse(response)
+      if (status >= 200 && status < 300) return resolve(response)
       void readFailure(response).then((failure) => {
-        outgoing.emit('error', failure)
+        reject(failure)
         // The rest of a body that nobody wants must not hold the connection.
         if (!outgoing.writableFinished) outgoing.destroy()
       })
     })
-    return outgoing
+    sendBody(outgoing, blocks)
+  })
+}
+
+/** Block after block, as the socket takes them: TLS makes a copy of what it has been given. */
+function sendBody(outgoing: http.ClientRequest, blocks: readonly Buffer[]): void {
+  let next = 0
+  const sendNext = () => {
+    const block = blocks[next++]
+    if (outgoing.destroyed) return
+    if (next >= blocks.length) outgoing.end(block)
+    else outgoing.write(block, sendNext)
   }
-  return { request: request as typeof http.request }
+  sendNext()
 }
 
 /** A host that drops SYNs is noticed sooner than one that works long on an answer. */

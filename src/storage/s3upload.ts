@@ -168,6 +168,8 @@ export class S3Upload implements ObjectUpload {
     try {
       const request = { method: 'POST', key: this.#key, query, headers, signal: this.#late.signal } as const
       const xml = await this.#client.text(request, { onRetry: () => (answersLost = true) }, this.#untilCut())
+      // It is often the first answer at all, and parts wait already.
+      this.#fitBudget()
       const uploadId = element(xml, 'UploadId')
       if (uploadId !== undefined) return uploadId
       throw new PgpackError(
@@ -184,9 +186,14 @@ export class S3Upload implements ObjectUpload {
 
   /** Resolves when the part is in flight; a failure of its request fails the upload. */
   async #send(part: Part, head?: Buffer): Promise<void> {
-    this.#budget.count = partsInFlight(this.#client.latencyMs)
+    this.#fitBudget()
     const release = await this.#budget.acquire(part.size, this.#cut.signal)
     this.#track(this.#put(part, head).finally(release))
+  }
+
+  /** As many parts in flight as the store's distance asks for, so far as it is known. */
+  #fitBudget(): void {
+    this.#budget.count = partsInFlight(this.#client.latencyMs)
   }
 
   /** Work whose failure fails the upload, and that is waited for before anything is cleaned up. */

@@ -1,7 +1,6 @@
 /**
- * The few elements of S3's answers that are needed, kept as the text they are. The minio client's parser turns what
- * looks like a number into one (upload ids, continuation tokens and keys such as `1e5` or `007`), and decodes keys
- * whether or not the server encoded them.
+ * The few elements of S3's answers that are needed, kept as the text they are: upload ids, continuation tokens and keys
+ * may look like numbers (`1e5`, `007`), and keys are encoded by some servers only.
  */
 
 /** The text of the first element of this name; undefined when there is none. */

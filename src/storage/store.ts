@@ -53,6 +53,11 @@ export interface ObjectStore {
   list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectInfo>
   /** Removes the objects; one that is not there is not an error. */
   remove(keys: readonly string[], signal: AbortSignal): Promise<void>
+  /**
+   * Gives up the uploads below `prefix` whose writers were killed: nothing of them is visible, and they take up space
+   * all the same. `wanted` is asked with the key of each (in a folder, that of its partial file). How many there were.
+   */
+  abortUploads(prefix: string, signal: AbortSignal, wanted?: (key: string) => boolean): Promise<number>
   /** @throws STORE_NO_BUCKET, STORE_DENIED, STORE_UNREACHABLE: what a run wants to know before it moves a row. */
   check(signal: AbortSignal): Promise<void>
   close(): void

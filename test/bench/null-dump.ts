@@ -33,6 +33,7 @@ const store: ObjectStore = {
   stat: nothing,
   list: nothing,
   remove: nothing,
+  abortUploads: nothing,
   check: async () => undefined,
   close: () => undefined,
 }

@@ -9,6 +9,7 @@ import { step } from './progress.ts'
 export type ToolName =
   | 'coredns'
   | 'etcd'
+  | 'farlink'
   | 'helm'
   | 'kind'
   | 'kube-apiserver'
@@ -45,6 +46,7 @@ const builds: readonly Build[] = [
   { module: 'kubernetes', packages: { kubectl: 'k8s.io/kubernetes/cmd/kubectl' }, usually: '1 min' },
   { module: 'etcd', packages: { etcd: 'go.etcd.io/etcd/server/v3' }, usually: '30 s' },
   { module: 'coredns', packages: { coredns: 'pgpack.io/test/cluster/coredns' }, usually: '1 min' },
+  { module: 'farlink', packages: { farlink: 'pgpack.io/test/cluster/farlink' }, usually: '5 s' },
   { module: 'helm', packages: { helm: 'helm.sh/helm/v3/cmd/helm' }, usually: '1 min' },
   { module: 'kind', packages: { kind: 'sigs.k8s.io/kind' }, usually: '30 s' },
   { module: 'minio', packages: { minio: 'github.com/minio/minio' }, usually: '3 min' },

@@ -14,6 +14,8 @@ import { ensureTools } from '../cluster/tools.ts'
 export interface MinioOptions {
   /** Serve https with a certificate for 127.0.0.1 by an authority of its own. */
   readonly tls?: boolean
+  /** Address of this machine that it listens on; 127.0.0.1 when not given. */
+  readonly host?: string
   /** The only region that the server accepts in signatures; any when not given. */
   readonly region?: string
 }
@@ -46,7 +48,7 @@ export interface MinioServer {
 export async function startMinio(options: MinioOptions = {}): Promise<MinioServer> {
   const { minio } = await ensureTools(['minio'])
   const home = await mkdtemp(join(tmpdir(), 'pgpack-minio-'))
-  const server = new LocalMinio(home, await freePort(), options)
+  const server = new LocalMinio(home, await freePort(options.host), options)
   try {
     await server.start(minio)
     return server
@@ -57,7 +59,7 @@ export async function startMinio(options: MinioOptions = {}): Promise<MinioServe
 }
 
 class LocalMinio implements MinioServer {
-  readonly host = '127.0.0.1'
+  readonly host: string
   readonly port: number
   readonly accessKeyId = `user${randomBytes(6).toString('hex')}`
   readonly secretAccessKey = randomBytes(16).toString('hex')
@@ -69,6 +71,7 @@ class LocalMinio implements MinioServer {
 
   constructor(home: string, port: number, options: MinioOptions) {
     this.#home = home
+    this.host = options.host ?? '127.0.0.1'
     this.port = port
     this.#options = options
   }
@@ -181,9 +184,9 @@ class LocalMinio implements MinioServer {
   }
 }
 
-async function freePort(): Promise<number> {
+async function freePort(host = '127.0.0.1'): Promise<number> {
   const server = createServer()
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   server.close()

@@ -150,6 +150,17 @@ describe('keys', () => {
   )
 })
 
+describe('a bucket', () => {
+  it.each(['', 'a/b', 'a b', '../x', 'a\r\nb', 'bücket'])(
+    'that cannot be one is refused before anything is sent (%#)',
+    (bucket) => {
+      expect(() => new S3Store(minio.server.options(bucket))).toThrow(
+        expect.objectContaining({ code: 'CONFIG_INVALID' }),
+      )
+    },
+  )
+})
+
 describe('check', () => {
   it('passes for a bucket that can be listed', async () => {
     const s3 = store('not/yet/there')

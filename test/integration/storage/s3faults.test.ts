@@ -434,6 +434,32 @@ describe('several uploads of one store', () => {
   })
 })
 
+describe('an upload into a store that is far away', () => {
+  it('has more parts in flight from the first answer on, before any part was answered', async () => {
+    const proxy = await startHTTPProxy(minio.server)
+    proxy.use((request) => (isPart(request) ? { type: 'stall' } : undefined))
+    const far = { latencyMs: 60 }
+    const wire = await startTCPProxy(proxy, () => ({ up: far, down: far }))
+    const s3 = new S3Store(minio.server.options(minio.bucket, { via: wire }), { retries })
+    const controller = new AbortController()
+    const writing = expect(writeForever(s3.upload('x', { signal: controller.signal }))).rejects.toMatchObject({
+      code: 'CANCELLED',
+    })
+    try {
+      await waitFor('parts in flight', 20_000, async () =>
+        proxy.requests.filter(isPart).length === MAX_PARTS_IN_FLIGHT ? true : undefined,
+      )
+    } finally {
+      controller.abort()
+      await writing
+      await expectNothing(s3, 'x')
+      s3.close()
+      await wire.stop()
+      await proxy.stop()
+    }
+  })
+})
+
 describe('what is sent', () => {
   it('carries the SHA-256 of its bytes and no newer checksum, also in blocks and to a server that asks for MD5', async () => {
     const proxy = await startHTTPProxy(minio.server)

@@ -183,6 +183,27 @@ describe('listing', () => {
     expect(await toArray(store.list('b', never()))).toEqual([{ key: 'b', size: 1 }])
   })
 
+  it('finds the files of writers that were killed, and they can be given up by their folder', async () => {
+    await writeFile(join(root, 'a.x'), 'whole')
+    await writeFile(join(root, 'ab/c', '.d.0123456789abcdef.partial'), 'half')
+    expect(await store.abortUploads('a/', never(), () => false)).toBe(0)
+    expect(await store.abortUploads('a/', never())).toBe(1)
+    expect(await files()).toEqual([
+      'a',
+      'a.x',
+      'a/1',
+      'a/2',
+      'ab',
+      'ab/c',
+      'ab/c/.d.0123456789abcdef.partial',
+      'ab/c/d',
+      'b',
+      'empty',
+    ])
+    expect(await store.abortUploads('', never())).toBe(1)
+    expect(await store.abortUploads('nothing/here/', never())).toBe(0)
+  })
+
   it('of a place outside is refused', async () => {
     await expect(keys('../')).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   })

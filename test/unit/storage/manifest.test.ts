@@ -284,6 +284,11 @@ describe('the commit point', () => {
 })
 
 describe('checking the files', () => {
+  const { frames: _, ...withoutFrames } = object
+  const roundtrip = async (manifest: Manifest) => {
+    await writeManifest(store, path, manifest, never())
+    return readManifest(store, path, never())
+  }
   const files = Array.from({ length: 30 }, (_, n) => ({ ...object, name: `public.t${n}`, file: `public.t${n}.pgpack` }))
 
   beforeEach(async () => {
@@ -302,6 +307,27 @@ describe('checking the files', () => {
       message: expect.stringContaining(`public.t17.pgpack, the file of public.t17, has ${size} bytes`),
       details: { expected: '1000 bytes', found: `${size} bytes` },
     })
+  })
+
+  it('asks for none that the segments of a Greenplum hold', async () => {
+    const segments = {
+      path: '/data/<SEGID>.csv',
+      files: [
+        { segment: 0, host: 'sdw1', path: '/data/0.csv', bytes: '9007199254740993' },
+        { segment: 1, host: 'sdw2', path: '/data/1.csv' },
+      ],
+    }
+    const away = {
+      ...withoutFrames,
+      name: 'public.far',
+      file: 'public.far.csv',
+      storedBytes: '0',
+      bodyOffset: 0,
+      segments,
+    }
+    const { manifest } = await roundtrip(manifestOf([...files, away]))
+    expect(manifest.objects.at(-1)?.segments).toEqual(segments)
+    await checkManifest(store, path, manifest, never())
   })
 
   it('names the file that is missing', async () => {
