@@ -40,7 +40,7 @@ const MAX_LEASE_SECONDS = 3600
 export function operatorCommand(terminal: Terminal): Command {
   const collect = (value: string, list: readonly string[]) => [...list, value]
   return new Command('operator')
-    .description('Run the operator: reconcile PGPackDump and PGPackRestore resources.')
+    .description('Run the operator: reconcile PGPackDump, PGPackRestore and PGPackTransfer resources.')
     .requiredOption('--job-image <image>', 'image of the job pods: the one of the operator')
     .option('--job-image-pull-policy <policy>', PULL_POLICIES.join(', '), 'IfNotPresent')
     .option('--namespace <name>', 'namespace to watch; may be given several times; all of them without it', collect, [])
@@ -55,7 +55,7 @@ export function operatorCommand(terminal: Terminal): Command {
     .option('--health-port <port>', 'port of /healthz, /readyz and /metrics', '8080')
     .option('--check', 'do not run: check that the kinds are served and may be read', false)
     .option('--check-url <url>', 'with --check: where an operator has to answer that it is ready')
-    .option('--workers <n>', 'runs reconciled at once, for each kind', '4')
+    .option('--workers <n>', 'runs reconciled at once, for each kind', '2')
     .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
     .action(async (flags: OperatorFlags) => {
       const access = await clusterAccess(flags, terminal)

@@ -25,6 +25,12 @@ interface Aim {
 /** What a fault has hit; undefined when there was nothing to hit. */
 export type Hit = string | undefined
 
+/** What a fault has hit, and names of the runs that may fail of it. */
+export interface Injection {
+  readonly hit: Hit
+  readonly runs: readonly string[]
+}
+
 /** Does to the cluster what the schedule says. */
 export class Injector {
   readonly #stage: Stage
@@ -39,19 +45,37 @@ export class Injector {
   }
 
   /** Waits for something to hit, and hits it; returns when what was stopped goes on. */
-  async inject(step: Step, patienceMs: number): Promise<Hit> {
+  async inject(step: Step, patienceMs: number): Promise<Injection> {
     const deadline = performance.now() + patienceMs
     for (;;) {
-      const hit = await this.#faults[step.fault](step)
-      if (hit !== undefined || performance.now() > deadline) return hit
+      const injection = await this.#faults[step.fault](step)
+      if (injection.hit !== undefined || performance.now() > deadline) return injection
       await pause(250)
     }
   }
 
+  /** Names of all runs that have not ended. */
+  alive(): string[] {
+    const { runs } = this.#stage
+    const active = this.#refs().filter((ref) => {
+      const run = runs.latest(ref)
+      return run === undefined || !isFinal(run)
+    })
+    return active.map(({ name }) => name)
+  }
+
   /** Hits one of the runs that can be hit. */
-  async #aimed({ fault, pick }: Step, hit: (aim: Aim) => Promise<Hit>): Promise<Hit> {
+  async #aimed({ fault, pick }: Step, strike: (aim: Aim) => Promise<Hit>): Promise<Injection> {
     const aim = pickOne(this.#candidates(fault), pick)
-    return aim === undefined ? undefined : hit(aim)
+    if (aim === undefined) return { hit: undefined, runs: [] }
+    return { hit: await strike(aim), runs: [aim.ref.name] }
+  }
+
+  /** Hits what all runs share: those that are there at its beginning, or at its end. */
+  async #shared(strike: () => Promise<Hit>): Promise<Injection> {
+    const before = this.alive()
+    const hit = await strike()
+    return { hit, runs: hit === undefined ? [] : [...new Set([...before, ...this.alive()])] }
   }
 
   /** Runs that a fault can hit now. An Append that is made again is asked for twice: two times its rows would be right. */
@@ -66,7 +90,7 @@ export class Injector {
     })
   }
 
-  readonly #faults: Readonly<Record<FaultName, (step: Step) => Promise<Hit>>> = {
+  readonly #faults: Readonly<Record<FaultName, (step: Step) => Promise<Injection>>> = {
     DeletePod: (step) => this.#aimed(step, ({ run }) => this.#deletePod(run.status?.attempt)),
     KillEngine: (step) =>
       this.#aimed(step, async ({ run }) => {
@@ -93,42 +117,48 @@ export class Injector {
         await this.#stage.create(ref)
         return shortName(ref)
       }),
-    TerminateBackend: async ({ pick }) => {
-      const own = "usename = current_user and backend_type = 'client backend' and client_addr <> '127.0.0.1'"
-      const rows = await this.#ask<{ pid: number }>(`select pid from pg_stat_activity where ${own} order by pid`)
-      const pid = pickOne(rows, pick)?.pid
-      if (pid === undefined) return undefined
-      await this.#ask(`select pg_terminate_backend(${pid})`)
-      return `backend ${pid}`
-    },
-    KillOperator: () => this.#deleteLeader(),
-    CrashPostgres: async () => {
-      const uid = await this.#serverUid('postgres')
-      const hit = await this.#signal('SIGKILL', (each) => isOf(each, uid) && each.command.includes('checkpointer'))
-      if (hit === 0) return undefined
-      await this.#ask('select 1')
-      return 'PostgreSQL'
-    },
-    StopStore: async ({ lastsMs }) => {
-      const uid = await this.#serverUid('minio')
-      return this.#standStill('MinIO', lastsMs, (each) => isOf(each, uid) && each.command.includes('minio server'))
-    },
-    StopApiServer: async ({ lastsMs }) => {
-      const hit = await this.#standStill('API server', lastsMs, ({ command }) => /^\S*kube-apiserver /.test(command))
-      await waitFor('the API server answers again', RECOVERY_MS, () => this.#stage.kubectl('get', 'pods'))
-      return hit
-    },
-    FillQuota: async ({ lastsMs }) => {
-      await this.#stage.kubectl('create', 'quota', 'chaos', '--hard=pods=1')
-      try {
-        await pause(lastsMs)
-      } finally {
-        await this.#stage.insist('the quota is gone', () =>
-          this.#stage.kubectl('delete', 'quota', 'chaos', '--ignore-not-found'),
-        )
-      }
-      return `${lastsMs} ms`
-    },
+    TerminateBackend: ({ pick }) =>
+      this.#shared(async () => {
+        const own = "usename = current_user and backend_type = 'client backend' and client_addr <> '127.0.0.1'"
+        const rows = await this.#ask<{ pid: number }>(`select pid from pg_stat_activity where ${own} order by pid`)
+        const pid = pickOne(rows, pick)?.pid
+        if (pid === undefined) return undefined
+        await this.#ask(`select pg_terminate_backend(${pid})`)
+        return `backend ${pid}`
+      }),
+    KillOperator: () => this.#shared(() => this.#deleteLeader()),
+    CrashPostgres: () =>
+      this.#shared(async () => {
+        const uid = await this.#serverUid('postgres')
+        const hit = await this.#signal('SIGKILL', (each) => isOf(each, uid) && each.command.includes('checkpointer'))
+        if (hit === 0) return undefined
+        await this.#ask('select 1')
+        return 'PostgreSQL'
+      }),
+    StopStore: ({ lastsMs }) =>
+      this.#shared(async () => {
+        const uid = await this.#serverUid('minio')
+        return this.#standStill('MinIO', lastsMs, (each) => isOf(each, uid) && each.command.includes('minio server'))
+      }),
+    StopApiServer: ({ lastsMs }) =>
+      this.#shared(async () => {
+        const hit = await this.#standStill('API server', lastsMs, ({ command }) => /^\S*kube-apiserver /.test(command))
+        await waitFor('the API server answers again', RECOVERY_MS, () => this.#stage.kubectl('get', 'pods'))
+        return hit
+      }),
+    FillQuota: ({ lastsMs }) => this.#shared(() => this.#fillQuota(lastsMs)),
+  }
+
+  async #fillQuota(lastsMs: number): Promise<Hit> {
+    await this.#stage.kubectl('create', 'quota', 'chaos', '--hard=pods=1')
+    try {
+      await pause(lastsMs)
+    } finally {
+      await this.#stage.insist('the quota is gone', () =>
+        this.#stage.kubectl('delete', 'quota', 'chaos', '--ignore-not-found'),
+      )
+    }
+    return `${lastsMs} ms`
   }
 
   /** Of a database that may just be down. */

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Cluster } from '../cluster/index.ts'
 import { condition, isFinal, type Run, type RunKind, type RunRef } from '../cluster/quickstart/runs.ts'
 import { FAULT_NAMES, type FaultName, infoOf } from './faults.ts'
-import { type Hit, Injector } from './injector.ts'
+import { type Injection, Injector } from './injector.ts'
 import { findNode } from './node.ts'
 import { type Step, schedule } from './schedule.ts'
 import { modeOf, ROWS, Stage } from './stage.ts'
@@ -17,9 +17,8 @@ export interface ChaosOptions {
 }
 
 /** A fault, and what it has hit. */
-export interface Injected {
+export interface Injected extends Injection {
   readonly step: Step
-  readonly hit: Hit
   /** Why it could not be done, where something of the harness failed. */
   readonly error?: unknown
 }
@@ -48,7 +47,7 @@ export async function playChaos(cluster: Cluster, options: ChaosOptions): Promis
   const stage = await Stage.open(cluster)
   try {
     const { injected, numbers } = await play(stage, options)
-    const { outcomes, attempts } = await observe(stage, numbers)
+    const { outcomes, attempts } = await observe(stage, numbers, injected)
     const manifests = await stage.storedManifests()
     return {
       seed: options.seed,
@@ -96,9 +95,10 @@ async function play(stage: Stage, { seed, faults, lanes = LANES, tell = () => un
 
 async function injectOne(injector: Injector, step: Step): Promise<Injected> {
   try {
-    return { step, hit: await injector.inject(step, TARGET_MS) }
+    return { step, ...(await injector.inject(step, TARGET_MS)) }
   } catch (error) {
-    return { step, hit: undefined, error }
+    // It may have been done by half, to whatever was there.
+    return { step, hit: undefined, runs: injector.alive(), error }
   }
 }
 
@@ -127,7 +127,7 @@ async function untilFinal(stage: Stage, ref: RunRef): Promise<void> {
 }
 
 /** A resource that was made again at the very end may still be at work. */
-async function observe(stage: Stage, numbers: readonly number[]) {
+async function observe(stage: Stage, numbers: readonly number[], injected: readonly Injected[]) {
   const outcomes: Outcome[] = []
   const attempts = new Map<string, number>()
   for (const number of numbers) {
@@ -136,7 +136,7 @@ async function observe(stage: Stage, numbers: readonly number[]) {
         await untilFinal(stage, ref)
         const run = stage.runs.latest(ref)
         attempts.set(ref.name, run?.status?.attempts ?? 0)
-        return outcomeOf(run)
+        return outcomeOf(run, faultsOf(injected, ref))
       }),
     )
     if (dump === undefined || restore === undefined) continue
@@ -145,13 +145,18 @@ async function observe(stage: Stage, numbers: readonly number[]) {
   return { outcomes, attempts }
 }
 
-function outcomeOf(run: Run | undefined): RunOutcome {
-  if (run === undefined) return { status: undefined, reason: '' }
+function faultsOf(injected: readonly Injected[], { name }: RunRef): FaultName[] {
+  return injected.filter(({ runs }) => runs.includes(name)).map(({ step }) => step.fault)
+}
+
+function outcomeOf(run: Run | undefined, faults: readonly FaultName[]): RunOutcome {
+  if (run === undefined) return { status: undefined, reason: '', faults }
   const { status = 'Unknown', reason = '' } = condition(run, 'Succeeded') ?? {}
   const { path, manifestSHA256, rows } = run.status?.artifact ?? {}
   return {
     status,
     reason,
+    faults,
     ...(path === undefined ? {} : { path }),
     ...(manifestSHA256 === undefined ? {} : { manifestSHA256 }),
     ...(rows === undefined ? {} : { rows: Number(rows) }),

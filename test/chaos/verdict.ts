@@ -1,3 +1,6 @@
+import type { Reason } from '../../src/operator/status/reasons.ts'
+import { type FaultName, infoOf } from './faults.ts'
+
 /** What became of one dump and the restore that reads it, when all is quiet again. */
 export interface Outcome {
   readonly number: number
@@ -15,6 +18,8 @@ export interface RunOutcome {
   readonly path?: string
   readonly manifestSHA256?: string
   readonly rows?: number
+  /** What hit it, as far as that can be known: of what all share, everything that happened while it was there. */
+  readonly faults: readonly FaultName[]
 }
 
 /** What is found in the target table. */
@@ -33,21 +38,6 @@ export interface StoredManifest {
   readonly flaws: readonly string[]
 }
 
-/**
- * Reasons that the faults can lead to, once a run has used up its attempts. ResultUnknown is said of rows that may be
- * there: the Job of an Append was deleted before its result was read.
- */
-const EXCUSED = new Set([
-  'BackoffLimitExceeded',
-  'DatabaseConnectionLost',
-  'DatabaseUnavailable',
-  'DatabaseUnreachable',
-  'JobDeleted',
-  'Killed',
-  'StoreUnavailable',
-  'StoreUnreachable',
-])
-
 /** Why the end of a run of chaos is not true: one line each. */
 export function problemsOf(outcomes: readonly Outcome[], manifests: readonly StoredManifest[], rows: number): string[] {
   const byPath = new Map(manifests.map((manifest) => [manifest.path, manifest]))
@@ -61,7 +51,7 @@ export function problemsOf(outcomes: readonly Outcome[], manifests: readonly Sto
 }
 
 function dumpProblems({ dump }: Outcome, manifests: ReadonlyMap<string, StoredManifest>, rows: number): string[] {
-  if (dump.status !== 'True') return notSucceeded(dump, EXCUSED)
+  if (dump.status !== 'True') return notSucceeded(dump)
   const manifest = manifests.get(dump.path ?? '')
   if (manifest === undefined) return [`succeeded, and there is no manifest at ${dump.path}`]
   const problems = manifest.sha256 === dump.manifestSHA256 ? [] : ['its manifest is not the one of its status']
@@ -75,12 +65,15 @@ function restoreProblems({ restore, dump, mode, target }: Outcome, rows: number)
   if (restore.reason === 'DumpFailed') return dump.status === 'False' ? [] : ['failed for a dump that has not']
   // Whatever it says, a restore is one transaction: all rows are there, or none.
   const torn = whole || target.rows === 0 ? [] : [`failed with ${found}`]
-  const unknown = restore.status === 'False' && restore.reason === 'ResultUnknown' && mode === 'Append'
-  return unknown ? torn : [...notSucceeded(restore, EXCUSED), ...torn]
+  // The rows of an Append are in the ledger, or not: whoever asks gets to know.
+  const known = mode === 'Append' && restore.reason === 'ResultUnknown' ? ['has a ledger, and says ResultUnknown'] : []
+  return [...notSucceeded(restore), ...known, ...torn]
 }
 
-function notSucceeded({ status, reason }: RunOutcome, excused: ReadonlySet<string>): string[] {
+function notSucceeded({ status, reason, faults }: RunOutcome): string[] {
   if (status === undefined) return ['is lost: the resource is not there']
   if (status !== 'False') return [`is stuck: ${reason}`]
-  return excused.has(reason) ? [] : [`failed with ${reason}, which no fault explains`]
+  if (faults.some((fault) => infoOf(fault).reasons.includes(reason as Reason))) return []
+  const hit = faults.length === 0 ? 'no fault hit it' : `it was hit by ${[...new Set(faults)].sort().join(', ')}`
+  return [`failed with ${reason}, which no fault explains: ${hit}`]
 }

@@ -12,13 +12,11 @@ import { buildJob } from '../../src/operator/specs/job.ts'
 import type { DumpRun } from '../../src/operator/specs/run.ts'
 import { encodeProgress } from '../../src/run/progress.ts'
 import { createAuthority, issue } from '../cluster/certificates.ts'
-import { run, waitFor } from '../cluster/processes.ts'
-import { ensureTools } from '../cluster/tools.ts'
 import type { TestCluster } from '../integration/operator/controllers/cluster.ts'
 import { Kubelet } from '../integration/operator/controllers/kubelet.ts'
 import { dump } from '../integration/operator/controllers/manifests.ts'
 import { succeeded } from '../integration/operator/controllers/scenario.ts'
-import { Samples } from './prometheus.ts'
+import { RunWatch } from './run-watch.ts'
 
 const NODES: Resource<ApiObject & { status?: unknown }> = {
   group: '',
@@ -27,8 +25,10 @@ const NODES: Resource<ApiObject & { status?: unknown }> = {
   plural: 'nodes',
   namespaced: false,
 }
-/** Requests of ours that are under way at once. */
+/** Requests under way at once of whoever makes runs. */
 const CONCURRENCY = 16
+/** As many as the Job controller has workers (`--concurrent-job-syncs`): pods come and end no faster than that. */
+const CLUSTER_CONCURRENCY = 5
 const SETTINGS = { image: 'pgpack-operator:test', imagePullPolicy: 'IfNotPresent' } as const
 const FIRST_TURN = { incarnation: 1, attemptsBefore: 0 }
 
@@ -75,9 +75,10 @@ export class LogNode {
     return this.#streams.size
   }
 
-  /** Every engine prints its progress once. */
-  tick(): void {
-    const done = ++this.#ticks
+  /** One of `shares` groups of engines prints its progress, the next one at the next call: they keep no common time. */
+  tick(shares = 1): void {
+    const share = this.#ticks % shares
+    const done = Math.floor(this.#ticks++ / shares) + 1
     const line = encodeProgress({
       objects: 1,
       objectsDone: 0,
@@ -86,7 +87,9 @@ export class LogNode {
       storedBytes: String(done * 2_097_152),
       percent: Math.min(99, done),
     })
-    for (const stream of this.#streams) stream.write(`${line}\n`)
+    for (const [index, stream] of [...this.#streams].entries()) {
+      if (index % shares === share) stream.write(`${line}\n`)
+    }
   }
 
   async stop(): Promise<void> {
@@ -112,19 +115,29 @@ export class Population {
   readonly namespace: string
   readonly #cluster: TestCluster
   readonly #kubelet: Kubelet
+  readonly #watch: RunWatch
   #created = 0
 
-  constructor(cluster: TestCluster, namespace: string) {
+  private constructor(cluster: TestCluster, namespace: string, watch: RunWatch) {
     this.#cluster = cluster
     this.namespace = namespace
     this.#kubelet = new Kubelet(cluster.client)
+    this.#watch = watch
+  }
+
+  static async start(cluster: TestCluster): Promise<Population> {
+    const namespace = await cluster.namespace()
+    return new Population(cluster, namespace, await RunWatch.start(cluster.client, namespace))
+  }
+
+  stop(): Promise<void> {
+    return this.#watch.stop()
   }
 
   /** Runs that have succeeded, with Job and pod, as an operator has left them that does not run now. */
   async addFinished(count: number): Promise<void> {
-    await this.#each(count, async () => {
+    await each(await this.#createAll(count), CONCURRENCY, async (created) => {
       const { client } = this.#cluster
-      const created = await this.#create()
       const job = await client.create(JOBS, withTtl(buildJob(created, [], SETTINGS, FIRST_TURN)))
       const pod = await this.#kubelet.createPod(job)
       await this.#kubelet.finish(pod, succeeded(pod))
@@ -133,64 +146,52 @@ export class Population {
     })
   }
 
-  /** Runs that an operator serves, up to where their pods run on the node. */
+  /** Runs that an operator serves, all made at once, up to where it says that they run. */
   async addRunning(count: number): Promise<DumpRun[]> {
-    return this.#each(count, async () => {
-      const created = await this.#create()
-      const job = await waitFor(`a Job of ${created.metadata.name}`, 60_000, async () => {
-        const { status } = await this.#cluster.client.get(DUMPS, created.metadata)
-        const name = status?.jobName
-        return name === undefined ? undefined : this.#cluster.client.find(JOBS, { namespace: this.namespace, name })
-      })
+    const runs = await this.#createAll(count)
+    await each(runs, CLUSTER_CONCURRENCY, async ({ metadata: { name } }) => {
+      const jobName = await this.#watch.until(name, 'has a Job', ({ status }) => status?.jobName)
+      const job = await this.#cluster.client.get(JOBS, { namespace: this.namespace, name: jobName })
       const pod = await this.#kubelet.createPod(job)
       await this.#kubelet.bind(pod)
       await this.#kubelet.run(pod)
-      return created
     })
+    await this.#allReach(runs, 'Running')
+    return runs
   }
 
   /** Lets runs of {@link addRunning} succeed, and waits until the operator says so. */
   async finish(runs: readonly DumpRun[]): Promise<void> {
-    await this.#eachOf(runs, async ({ metadata }) => {
-      const { client } = this.#cluster
-      const { status } = await client.get(DUMPS, metadata)
-      const job = await client.get(JOBS, { namespace: this.namespace, name: status?.jobName ?? '' })
-      const pod = { metadata: { namespace: this.namespace, name: status?.attempt ?? '' } } as Pod
+    await each(runs, CLUSTER_CONCURRENCY, async ({ metadata: { name } }) => {
+      const { jobName = '', attempt = '' } = this.#watch.get(name)?.status ?? {}
+      const job = await this.#cluster.client.get(JOBS, { namespace: this.namespace, name: jobName })
+      const pod = { metadata: { namespace: this.namespace, name: attempt } } as Pod
       await this.#kubelet.finish(pod, succeeded(pod))
       await this.#kubelet.completeJob(job)
-      await this.#reaches(metadata, 'Succeeded')
     })
+    await this.#allReach(runs, 'Succeeded')
   }
 
-  async reachRunning(runs: readonly DumpRun[]): Promise<void> {
-    await this.#eachOf(runs, ({ metadata }) => this.#reaches(metadata, 'Running'))
+  async #allReach(runs: readonly DumpRun[], phase: string): Promise<void> {
+    const is = ({ status }: DumpRun) => status?.phase === phase || undefined
+    await Promise.all(runs.map(({ metadata }) => this.#watch.until(metadata.name, `is ${phase}`, is)))
   }
 
-  async #reaches(ref: DumpRun['metadata'], phase: string): Promise<void> {
-    await waitFor(`${ref.name} is ${phase}`, 60_000, async () => {
-      const { status } = await this.#cluster.client.get(DUMPS, ref)
-      return status?.phase === phase || undefined
-    })
+  #createAll(count: number): Promise<DumpRun[]> {
+    const names = Array.from({ length: count }, () => `run-${String(this.#created++).padStart(4, '0')}`)
+    return each(names, CONCURRENCY, (name) => this.#cluster.client.create(DUMPS, dump(this.namespace, name) as DumpRun))
   }
+}
 
-  #create(): Promise<DumpRun> {
-    const name = `run-${String(this.#created++).padStart(4, '0')}`
-    return this.#cluster.client.create(DUMPS, dump(this.namespace, name) as DumpRun)
+/** What the work makes of each item, so many at once. */
+async function each<A, T>(items: readonly A[], atOnce: number, work: (item: A) => Promise<T>): Promise<T[]> {
+  const results: T[] = []
+  const left = items.entries()
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of left) results[index] = await work(item)
   }
-
-  #each<T>(count: number, work: () => Promise<T>): Promise<T[]> {
-    return this.#eachOf(Array.from({ length: count }), work)
-  }
-
-  async #eachOf<A, T>(items: readonly A[], work: (item: A) => Promise<T>): Promise<T[]> {
-    const results: T[] = []
-    const left = items.entries()
-    const worker = async (): Promise<void> => {
-      for (const [index, item] of left) results[index] = await work(item)
-    }
-    await Promise.all(Array.from({ length: CONCURRENCY }, worker))
-    return results
-  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  return results
 }
 
 function withTtl(job: Job): Job {
@@ -221,47 +222,5 @@ function finishedStatus({ metadata }: DumpRun, job: Job, pod: Pod): object {
       condition('Reconciling', 'False', 'Succeeded', ''),
       condition('Stalled', 'False', 'Succeeded', ''),
     ],
-  }
-}
-
-/** The resources that an operator works with; the API server asks itself about others all the time. */
-const RESOURCES = new Set(['pgpackdumps', 'pgpackrestores', 'pgpacktransfers', 'jobs', 'pods', 'configmaps', 'events'])
-
-/** What was asked of an API server, by verb and resource: its own count, whoever asked. */
-export class RequestCount {
-  readonly #kubeconfig: string
-  #before = new Map<string, number>()
-
-  private constructor(kubeconfig: string) {
-    this.#kubeconfig = kubeconfig
-  }
-
-  /** Counts from now on. */
-  static async start(kubeconfig: string): Promise<RequestCount> {
-    const count = new RequestCount(kubeconfig)
-    count.#before = await count.#read()
-    return count
-  }
-
-  /** `LIST jobs` -> 1, since the start. */
-  async sinceStart(): Promise<Map<string, number>> {
-    const now = [...(await this.#read())].map(([key, value]) => [key, value - (this.#before.get(key) ?? 0)] as const)
-    return new Map(now.filter(([, value]) => value > 0).sort())
-  }
-
-  async #read(): Promise<Map<string, number>> {
-    const { kubectl } = await ensureTools(['kubectl'])
-    const samples = new Samples(await run(kubectl, ['--kubeconfig', this.#kubeconfig, 'get', '--raw', '/metrics']))
-    const sums = new Map<string, number>()
-    // Watches, and logs that are followed, are counted when they end; how many there are is a gauge.
-    for (const metric of ['apiserver_request_total', 'apiserver_longrunning_requests']) {
-      for (const { labels, value } of samples.select(metric)) {
-        const { verb = '', resource = '', subresource = '' } = labels
-        if (!RESOURCES.has(resource)) continue
-        const key = `${verb} ${subresource === '' ? resource : `${resource}/${subresource}`}`
-        sums.set(key, (sums.get(key) ?? 0) + value)
-      }
-    }
-    return sums
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { FAULT_NAMES, infoOf } from '../chaos/faults.ts'
+import { FAULT_NAMES, type FaultName, infoOf } from '../chaos/faults.ts'
 import { createRandom, pickOne, schedule } from '../chaos/schedule.ts'
 import { type Outcome, problemsOf, type RunOutcome, type StoredManifest } from '../chaos/verdict.ts'
 
@@ -65,7 +65,15 @@ describe('a schedule of faults', () => {
 describe('the verdict', () => {
   const ROWS = 10
   const PATH = 'ns/dump-1/attempt'
-  const dump: RunOutcome = { status: 'True', reason: 'Succeeded', path: PATH, manifestSHA256: 'a', rows: ROWS }
+  const FAULTLESS = { faults: [] }
+  const dump: RunOutcome = {
+    ...FAULTLESS,
+    status: 'True',
+    reason: 'Succeeded',
+    path: PATH,
+    manifestSHA256: 'a',
+    rows: ROWS,
+  }
   const manifest: StoredManifest = { path: PATH, sha256: 'a', flaws: [] }
   const whole = { rows: ROWS, distinct: ROWS, wrong: 0 }
   const empty = { rows: 0, distinct: 0, wrong: 0 }
@@ -73,12 +81,12 @@ describe('the verdict', () => {
     number: 1,
     mode: 'Append',
     dump,
-    restore: { status: 'True', reason: 'Succeeded' },
+    restore: { ...FAULTLESS, status: 'True', reason: 'Succeeded' },
     target: whole,
   }
   const judge = (change: Partial<Outcome>, manifests = [manifest]) =>
     problemsOf([{ ...good, ...change }], manifests, ROWS)
-  const failed = (reason: string): RunOutcome => ({ status: 'False', reason })
+  const failed = (reason: string, ...faults: FaultName[]): RunOutcome => ({ status: 'False', reason, faults })
 
   it('has nothing to say of data that is equal', () => {
     expect(judge({})).toEqual([])
@@ -94,31 +102,55 @@ describe('the verdict', () => {
   })
 
   it('finds a resource that is gone, and one that does not end', () => {
-    expect(judge({ dump: { status: undefined, reason: '' } })).toEqual([expect.stringContaining('dump 1: is lost')])
-    const stuck = judge({ restore: { status: 'Unknown', reason: 'Pending' }, target: empty })
+    expect(judge({ dump: { ...FAULTLESS, status: undefined, reason: '' } })).toEqual([
+      expect.stringContaining('dump 1: is lost'),
+    ])
+    const stuck = judge({ restore: { ...FAULTLESS, status: 'Unknown', reason: 'Pending' }, target: empty })
     expect(stuck).toEqual(['restore 1: is stuck: Pending'])
   })
 
-  it('excuses a failure by a reason that the faults lead to, with all rows or none', () => {
-    expect(judge({ restore: failed('DatabaseConnectionLost'), target: empty })).toEqual([])
-    expect(judge({ restore: failed('DatabaseConnectionLost'), target: { rows: 4, distinct: 4, wrong: 0 } })).toEqual([
-      expect.stringContaining('failed with 4 rows'),
-    ])
-    expect(judge({ restore: failed('PermissionDenied'), target: empty })).toEqual([
-      expect.stringContaining('PermissionDenied, which no fault explains'),
+  it.each(FAULT_NAMES)(
+    'excuses a failure of a run that %s hit by the reasons that it leads to, and by no other',
+    (fault) => {
+      const reasons = FAULT_NAMES.flatMap((name) => infoOf(name).reasons)
+      for (const reason of new Set([...reasons, 'PermissionDenied'] as const)) {
+        const problems = judge({ restore: failed(reason, fault), target: empty, mode: 'Truncate' })
+        if (infoOf(fault).reasons.some((each) => each === reason)) expect(problems).toEqual([])
+        else
+          expect(problems).toEqual([
+            `restore 1: failed with ${reason}, which no fault explains: it was hit by ${fault}`,
+          ])
+      }
+    },
+  )
+
+  it('excuses nothing where no fault hit the run itself, whatever hit others', () => {
+    expect(
+      judge({ restore: failed('DatabaseConnectionLost'), dump: { ...dump, faults: ['CrashPostgres'] }, target: empty }),
+    ).toEqual(['restore 1: failed with DatabaseConnectionLost, which no fault explains: no fault hit it'])
+    expect(judge({ dump: failed('StoreUnreachable', 'DeletePod', 'CrashPostgres', 'DeletePod') })).toEqual([
+      'dump 1: failed with StoreUnreachable, which no fault explains: it was hit by CrashPostgres, DeletePod',
     ])
   })
 
-  it('takes an unknown result from an Append only, whose rows may be there', () => {
-    const restore = failed('ResultUnknown')
-    expect(judge({ restore, target: whole })).toEqual([])
+  it('takes the reason of any of several faults, and finds rows that were torn all the same', () => {
+    const restore = failed('DatabaseConnectionLost', 'DeletePod', 'TerminateBackend')
     expect(judge({ restore, target: empty })).toEqual([])
-    expect(judge({ restore, target: empty, mode: 'Truncate' })).toHaveLength(1)
+    expect(judge({ restore, target: { rows: 4, distinct: 4, wrong: 0 } })).toEqual([
+      expect.stringContaining('failed with 4 rows'),
+    ])
+  })
+
+  it('takes an unknown result from a Truncate only: an Append has its ledger', () => {
+    const restore = failed('ResultUnknown', 'DeletePod')
+    expect(judge({ restore, target: whole, mode: 'Truncate' })).toEqual([])
+    expect(judge({ restore, target: empty, mode: 'Truncate' })).toEqual([])
+    expect(judge({ restore, target: whole })).toEqual([expect.stringContaining('has a ledger')])
   })
 
   it('takes DumpFailed when the dump has failed, and not otherwise', () => {
     const restore = failed('DumpFailed')
-    expect(judge({ restore, target: empty, dump: failed('StoreUnreachable') }, [])).toEqual([])
+    expect(judge({ restore, target: empty, dump: failed('StoreUnreachable', 'StopStore') }, [])).toEqual([])
     expect(judge({ restore, target: empty })).toEqual(['restore 1: failed for a dump that has not'])
   })
 

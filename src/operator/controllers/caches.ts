@@ -39,7 +39,7 @@ export function indexByDumpRef(run: RestoreRun): readonly string[] {
 }
 
 /** Jobs by kind, namespace and name of the run that controls them, whether or not it is there. */
-export const RUN_INDEX = 'run'
+const RUN_INDEX = 'run'
 
 export function indexByRun(job: Job): readonly string[] {
   const { namespace, ownerReferences = [] } = job.metadata ?? {}

@@ -5,6 +5,7 @@ import { type Clock, jitteredBackoff, sleep } from '../manager/clock.ts'
 import { type ObjectRef, refKey } from '../manager/resources.ts'
 import { type MeasuredProgress, toCount } from '../status/progress.ts'
 import { splitLines } from './lines.ts'
+import type { Pacer } from './pacer.ts'
 import { RATE_WINDOW_MS, RateMeter } from './rate.ts'
 
 /** Opens the log of a pod's engine, and follows it until the container ends or the signal is aborted. */
@@ -16,6 +17,8 @@ export interface FollowersOptions {
   readonly log: Logger
   /** Called with the run's key when its progress has moved, at most every {@link PROGRESS_INTERVAL_MS}. */
   readonly moved: (key: string) => void
+  /** Whose turn it is, of all the runs of all kinds. */
+  readonly pacer: Pacer
   /** Log streams at once. A run beyond it shows no progress and is otherwise as good as any. Default 200. */
   readonly maxFollowers?: number
 }
@@ -35,7 +38,8 @@ interface Follower {
   /** What reconciles see: changes at most every {@link PROGRESS_INTERVAL_MS}. */
   published?: MeasuredProgress
   publishedAt: number
-  cancelTimer: () => void
+  /** Takes back the next publication, until it is due and then until its turn comes. */
+  cancelNext: () => void
   cancelIdleTimer: () => void
 }
 
@@ -66,7 +70,7 @@ export class ProgressFollowers {
       abort: new AbortController(),
       meter: new RateMeter(),
       publishedAt: Number.NEGATIVE_INFINITY,
-      cancelTimer: () => undefined,
+      cancelNext: () => undefined,
       cancelIdleTimer: () => undefined,
     }
     this.#followers.set(key, follower)
@@ -77,7 +81,7 @@ export class ProgressFollowers {
     const follower = this.#followers.get(key)
     if (follower === undefined) return
     this.#followers.delete(key)
-    follower.cancelTimer()
+    follower.cancelNext()
     follower.cancelIdleTimer()
     follower.abort.abort(new Error('the pod is not followed any more'))
   }
@@ -121,19 +125,23 @@ export class ProgressFollowers {
     follower.newest = rate === undefined ? progress : { ...progress, bytesPerSecond: rate }
     if (waiting) return
     const due = follower.publishedAt + PROGRESS_INTERVAL_MS - clock.now()
-    if (due <= 0) this.#publish(key, follower)
-    else follower.cancelTimer = clock.setTimeout(() => this.#publish(key, follower), due)
+    if (due <= 0) this.#queue(key, follower)
+    else follower.cancelNext = clock.setTimeout(() => this.#queue(key, follower), due)
   }
 
   #stalled(key: string, follower: Follower): void {
     if (!follower.newest?.bytesPerSecond) return
     follower.newest = { ...follower.newest, bytesPerSecond: 0 }
-    this.#publish(key, follower)
+    this.#queue(key, follower)
+  }
+
+  #queue(key: string, follower: Follower): void {
+    follower.cancelNext()
+    follower.cancelNext = this.#options.pacer.enqueue(() => this.#publish(key, follower))
   }
 
   #publish(key: string, follower: Follower): void {
     if (follower.newest === undefined) return
-    follower.cancelTimer()
     follower.published = follower.newest
     follower.publishedAt = this.#options.clock.now()
     this.#options.moved(key)

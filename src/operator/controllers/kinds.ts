@@ -15,7 +15,6 @@ function resourceOf<R extends Run>(info: KindInfo): Resource<R> {
 
 export const DUMPS: Resource<DumpRun> = resourceOf(PGPackDumpKind)
 export const RESTORES: Resource<RestoreRun> = resourceOf(PGPackRestoreKind)
-
 export const TRANSFERS: Resource<TransferRun> = resourceOf(PGPackTransferKind)
 
 const KINDS = { PGPackDump: DUMPS, PGPackRestore: RESTORES, PGPackTransfer: TRANSFERS } as const

@@ -40,6 +40,14 @@ interface Seen {
   readonly dump: DumpRun | undefined
 }
 
+/** What is read around a run. */
+interface Surroundings {
+  readonly main: JobSight
+  /** Looked for only while the run is being deleted. */
+  readonly removal: JobSight
+  readonly dump: DumpRun | undefined
+}
+
 const NOTHING: JobSight = { job: undefined, pods: [] }
 
 /** A decision that can be written, and what it was taken from. */
@@ -77,8 +85,9 @@ export class RunReconciler {
     if (written.written) this.#tell(written.run, written.before, written.after, log)
     await this.#tidy(written.run, observation, decision, signal)
     this.#follow(key, observation)
-    log.debug({ uid: run.metadata.uid, phase: written.after.phase, attempt: written.after.attempt }, 'run observed')
-    const { requeueAfterSeconds } = decision
+    const { phase, attempt } = written.after
+    const { action, requeueAfterSeconds } = decision
+    log.debug({ uid: run.metadata.uid, phase, attempt, written: written.written, action: action?.type }, 'run observed')
     return requeueAfterSeconds === undefined ? undefined : { requeueAfterSeconds }
   }
 
@@ -125,20 +134,29 @@ export class RunReconciler {
   }
 
   async #observe(reader: RunReader, run: Run, signal: AbortSignal): Promise<Seen> {
+    return this.#compose(run, await this.#lookAround(reader, run, signal), reader === this.#options.live, signal)
+  }
+
+  async #lookAround(reader: RunReader, run: Run, signal: AbortSignal): Promise<Surroundings> {
     const { namespace } = run.metadata
     const dumpName = dumpRefOf(run)
-    const main = await this.#sight(reader, run, run.status?.jobName ?? childName(run), signal)
-    const isDeleted = run.metadata.deletionTimestamp !== undefined
-    const removal = isDeleted ? await this.#sight(reader, run, removalName(run), signal) : NOTHING
-    const dump = dumpName === undefined ? undefined : await reader.dump({ namespace, name: dumpName }, signal)
+    const [main, removal, dump] = await Promise.all([
+      this.#sight(reader, run, mainJobOf(run), signal),
+      isDeleted(run) ? this.#sight(reader, run, removalName(run), signal) : NOTHING,
+      dumpName === undefined ? undefined : reader.dump({ namespace, name: dumpName }, signal),
+    ])
+    return { main, removal, dump }
+  }
+
+  async #compose(run: Run, { main, removal, dump }: Surroundings, live: boolean, signal: AbortSignal): Promise<Seen> {
     const pod = latestPod(main.pods)
     const observation: Observation = {
       run,
       ...main,
       removal,
       prerequisite: prerequisiteOf(run, dump),
-      live: reader === this.#options.live,
-      warnings: await this.#warnings(run, isDeleted ? removal : main, signal),
+      live,
+      warnings: await this.#warnings(run, isDeleted(run) ? removal : main, signal),
       progress: pod === undefined ? undefined : this.#options.followers.progressOf(refKey(run.metadata), refOf(pod)),
       now: this.#options.clock.date(),
     }
@@ -154,19 +172,21 @@ export class RunReconciler {
 
   /** Events are read only for a pod that is awaited: nothing else says that a mount fails or a quota is used up. */
   async #warnings(run: Run, { job, pods }: JobSight, signal: AbortSignal) {
-    const isDeleted = run.metadata.deletionTimestamp !== undefined
-    const isOver = (isFinal(run.status) && !isDeleted) || ['Complete', 'Failed'].includes(viewOf(job))
-    if (job === undefined || isOver || (run.spec.suspend === true && !isDeleted)) return []
+    const isIdle = !isDeleted(run) && (isFinal(run.status) || run.spec.suspend === true)
+    if (job === undefined || isIdle || ['Complete', 'Failed'].includes(viewOf(job))) return []
     const pod = latestPod(pods)
     const phase = pod?.status?.phase
     if (phase === 'Running' || phase === 'Succeeded') return []
     return this.#options.writer.warnings(pod !== undefined && phase === 'Pending' ? pod : job, signal)
   }
 
-  async #observeLive({ observation }: Seen, signal: AbortSignal): Promise<Seen | undefined> {
+  /** All at once: what surrounds the run is asked for by what the cache knows of it, which is nearly always right. */
+  async #observeLive({ observation: { run: known } }: Seen, signal: AbortSignal): Promise<Seen | undefined> {
     const { live } = this.#options
-    const run = await live.run(observation.run.metadata, signal)
-    return run?.metadata.uid === observation.run.metadata.uid ? this.#observe(live, run, signal) : undefined
+    const [run, around] = await Promise.all([live.run(known.metadata, signal), this.#lookAround(live, known, signal)])
+    if (run?.metadata.uid !== known.metadata.uid) return undefined
+    const isRight = mainJobOf(run) === mainJobOf(known) && isDeleted(run) === isDeleted(known)
+    return isRight ? this.#compose(run, around, true, signal) : this.#observe(live, run, signal)
   }
 
   async #addFinalizer({ observation, dump }: Seen, signal: AbortSignal): Promise<Seen> {
@@ -232,6 +252,15 @@ function statusFrom(observation: Observation): (latest: Run) => RunStatus {
     if (latest.status?.jobName !== observation.run.status?.jobName) return latest.status ?? {}
     return decide({ ...observation, run: latest }).status
   }
+}
+
+/** Name of the Job that the run has, or that its first Job gets. */
+function mainJobOf(run: Run): string {
+  return run.status?.jobName ?? childName(run)
+}
+
+function isDeleted({ metadata }: Run): boolean {
+  return metadata.deletionTimestamp !== undefined
 }
 
 function refOf(object: ApiObject): ObjectRef {

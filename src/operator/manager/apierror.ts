@@ -70,11 +70,6 @@ export function isForbidden(error: unknown): error is ApiError {
   return hasStatus(error, 403)
 }
 
-/** The object was refused by its schema or an immutable field: sending it again cannot help. */
-export function isInvalid(error: unknown): error is ApiError {
-  return hasStatus(error, 422)
-}
-
 /** The namespace is going away and takes nothing new; a create there is pointless. */
 export function isNamespaceTerminating(error: unknown): error is ApiError {
   return isForbidden(error) && error.message.includes('because it is being terminated')

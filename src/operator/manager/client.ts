@@ -16,7 +16,7 @@ import type { CallOptions, RestClient } from './rest.ts'
 import { decodeWatch, type WatchEvent } from './watch.ts'
 
 /** How a patch is merged (the API's content types of PATCH). */
-export const PATCH_TYPES = {
+const PATCH_TYPES = {
   /** RFC 7386: null removes, lists are replaced whole. The only merge that custom resources have. */
   merge: 'application/merge-patch+json',
   /** RFC 6902. */
@@ -73,8 +73,6 @@ export interface LogOptions {
   readonly container?: string
   readonly follow?: boolean
   readonly tailLines?: number
-  readonly sinceSeconds?: number
-  readonly limitBytes?: number
   readonly signal: AbortSignal
 }
 

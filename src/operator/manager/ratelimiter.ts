@@ -57,22 +57,10 @@ export class TokenBucket {
     return true
   }
 
-  /** Takes a token now or from the future; milliseconds until it is there. */
-  reserve(): number {
-    this.#refill()
-    this.#tokens -= 1
-    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#options.perSecond) * 1000
-  }
-
   #refill(): void {
     const now = this.#options.clock.now()
     const { perSecond, burst } = this.#options
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond)
     this.#refilledAt = now
   }
-}
-
-/** A limiter with an overall limit on top of each key's own: the longer wait counts. */
-export function withOverallLimit(limiter: RateLimiter, bucket: TokenBucket): RateLimiter {
-  return { ...limiter, when: (key) => Math.max(limiter.when(key), bucket.reserve()) }
 }

@@ -38,8 +38,6 @@ export const REMOVAL_DEADLINE_SECONDS = 600
 /** More than fit into that time: the Job controller's pauses double from 10 s on. */
 const REMOVAL_BACKOFF_LIMIT = 20
 
-/** 128 + SIGTERM: ended because it was asked to, by a suspension, a drain or a delete. */
-const EXIT_TERMINATED = 143
 const ENGINE_USER = 65532
 /** For the engine to cancel the backend's query and to abort its uploads. */
 const GRACE_SECONDS = 30
@@ -105,7 +103,7 @@ const ONE_POD_AT_A_TIME = { completions: 1, parallelism: 1, podReplacementPolicy
 const FAIL_WHEN_PERMANENT = { action: 'FailJob', onExitCodes: onExitCode(EXIT.permanent) }
 const IGNORE_WHAT_WAS_DONE_TO_IT = [
   { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
-  { action: 'Ignore', onExitCodes: onExitCode(EXIT_TERMINATED) },
+  { action: 'Ignore', onExitCodes: onExitCode(EXIT.cancelled) },
 ]
 
 function onExitCode(value: number) {

@@ -2,7 +2,7 @@ import type { ObjectMeta } from '../manager/resources.ts'
 import { labelValue } from './names.ts'
 import type { Run } from './run.ts'
 
-export const MANAGED_BY = 'pgpack-operator'
+const MANAGED_BY = 'pgpack-operator'
 
 /** What the operator's caches of Jobs and pods select: nothing else of the cluster is held in memory. */
 export const CHILD_SELECTOR = `app.kubernetes.io/managed-by=${MANAGED_BY}`
@@ -18,7 +18,7 @@ export const RUN_LABELS = {
 } as const
 
 /** Labels of everything that belongs to a run. Labels of the parent are not copied (Argo CD and Flux track by them). */
-export function childLabels(run: Run): Record<string, string> {
+function childLabels(run: Run): Record<string, string> {
   return {
     'app.kubernetes.io/name': 'pgpack',
     'app.kubernetes.io/component': 'engine',

@@ -22,7 +22,7 @@ export interface RunPlan {
 }
 
 /** Key prefix of a dump; each attempt writes below `<path>/<attempt>/`. */
-export function dumpPath(run: DumpRun): string {
+function dumpPath(run: DumpRun): string {
   const { namespace, name, uid } = run.metadata
   return `${namespace}/${name}-${shortUid(uid)}`
 }
@@ -64,7 +64,9 @@ export function planRestore(run: RestoreRun, source: RestoreSource): RunPlan {
     ...loading(run.spec),
     ...given({ manifestSHA256: source.manifestSHA256, copyOptions }),
   }
-  return { config, mounts: [...databaseMounts(target), ...storeMounts(source.store, true)] }
+  // Rows that Greenplum refuses and logs are written beside the manifest.
+  const readOnly = copyOptions?.logErrors !== true
+  return { config, mounts: [...databaseMounts(target), ...storeMounts(source.store, readOnly)] }
 }
 
 export function planTransfer(run: TransferRun): RunPlan {

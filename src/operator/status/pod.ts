@@ -1,6 +1,6 @@
 import { ERROR_CODES } from '../../errors.ts'
 import { decodeProgress } from '../../run/progress.ts'
-import { decodeResult, type RunResult } from '../../run/result.ts'
+import { decodeResult, EXIT, type RunResult } from '../../run/result.ts'
 import type { Pod } from '../manager/resources.ts'
 import { ENGINE_CONTAINER } from '../specs/job.ts'
 import type { Reason } from './reasons.ts'
@@ -92,11 +92,9 @@ function outOfMemory(pod: Pod): Cause {
   }
 }
 
-const SIGTERM_EXIT = 143
-
 function crashOf(pod: Pod): Cause {
   const { exitCode, message = '' } = engineStatus(pod)?.state?.terminated ?? {}
-  if (exitCode === SIGTERM_EXIT) return { reason: 'Cancelled', message: 'the engine was asked to end (SIGTERM)' }
+  if (exitCode === EXIT.cancelled) return { reason: 'Cancelled', message: 'the engine was asked to end (SIGTERM)' }
   const lines = message.split('\n').filter((line) => line.trim() !== '' && decodeProgress(line) === undefined)
   const tail = lines.join('\n').slice(-MAX_TAIL)
   const said = tail === '' ? 'it left no message' : `its last words: ${tail}`

@@ -83,7 +83,7 @@ function outcome(state: RunState, now: Date): Partial<RunStatus> {
 }
 
 /** What was moved; a transfer moves it without a path. */
-function artifactStatus({ artifact, totals }: SuccessResult): ArtifactStatus {
+function artifactStatus({ artifact, totals, rejects }: SuccessResult): ArtifactStatus {
   return {
     ...artifact,
     objects: totals.objects,
@@ -91,6 +91,7 @@ function artifactStatus({ artifact, totals }: SuccessResult): ArtifactStatus {
     bytes: toCount(totals.bytes),
     storedBytes: toCount(totals.storedBytes),
     ...(totals.rejectedRows === undefined ? {} : { rejectedRows: toCount(totals.rejectedRows) }),
+    ...(rejects === undefined ? {} : { rejects }),
   }
 }
 
@@ -99,15 +100,16 @@ function isDryRun({ artifact, plan }: SuccessResult): boolean {
   return plan !== undefined && artifact === undefined
 }
 
-/** `5000000 rows, 1.2 GiB (310 MiB stored) in 14.2 s`: the message of the condition and of the Event. */
-export function describeSuccess(result: SuccessResult): string {
-  const { totals, seconds, artifact, plan = '' } = result
+/** `5000000 rows, 12 rejected, 1.2 GiB (310 MiB stored) in 14.2 s; the rejected rows lie in …`: the message of the condition and of the Event. */
+function describeSuccess(result: SuccessResult): string {
+  const { totals, seconds, artifact, rejects, plan = '' } = result
   if (isDryRun(result)) return `nothing was written (DryRun), this would be done: ${truncate(plan, MAX_EVENT_PLAN)}`
   const stored = artifact === undefined ? '' : ` (${formatBytes(toCount(totals.storedBytes))} stored)`
   const rejected =
     totals.rejectedRows === undefined || totals.rejectedRows === '0' ? '' : `, ${totals.rejectedRows} rejected`
+  const kept = rejects === undefined ? '' : `; the rejected rows lie in ${rejects}`
   const bytes = formatBytes(toCount(totals.bytes))
-  return `${totals.rows} rows${rejected}, ${bytes}${stored} in ${Math.round(seconds * 10) / 10} s`
+  return `${totals.rows} rows${rejected}, ${bytes}${stored} in ${Math.round(seconds * 10) / 10} s${kept}`
 }
 
 /** The text, cut to a number of characters with a mark at its end. */

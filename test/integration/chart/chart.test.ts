@@ -5,11 +5,30 @@ import { parse } from 'yaml'
 import { operatorCommand } from '../../../src/cli/operator.ts'
 import { run } from '../../cluster/processes.ts'
 import { ensureTools } from '../../cluster/tools.ts'
+import { NAMESPACES } from '../../support/api-server.ts'
 import { CHART, helm, RELEASE, type Rendered, renderChart } from '../../support/release.ts'
-import { NAMESPACES, TestCluster } from '../operator/controllers/cluster.ts'
+import { TestCluster } from '../operator/controllers/cluster.ts'
+
+interface PodSelector {
+  readonly matchLabels: Readonly<Record<string, string>>
+}
+
+interface Labelled {
+  readonly labels: Readonly<Record<string, string>>
+}
+
+interface NetworkPolicySpec {
+  readonly podSelector: PodSelector
+  readonly policyTypes: readonly string[]
+  readonly ingress: readonly {
+    readonly ports: readonly { readonly port: string | number }[]
+    readonly from: readonly { readonly podSelector?: PodSelector }[]
+  }[]
+}
 
 interface Container {
   readonly args: string[]
+  readonly ports?: readonly { readonly name: string }[]
   readonly image: string
   readonly securityContext: object
 }
@@ -127,6 +146,25 @@ describe('the chart', () => {
         ],
       },
     ])
+  })
+
+  it('has a policy that is about the pods of the operator and no others, and names ports and pods that are there', async () => {
+    const from = set('networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring')
+    const objects = await render(...set('networkPolicy.enabled=true'), ...from)
+    const [policy] = only(objects, 'NetworkPolicy')
+    if (policy?.spec === undefined) throw new Error('there is no policy')
+    const { podSelector, policyTypes, ingress } = policy.spec as unknown as NetworkPolicySpec
+    const operator = only(objects, 'Deployment')[0]?.spec?.template?.metadata
+    const test = only(objects, 'Pod')[0]?.metadata
+    const selects = ({ matchLabels }: PodSelector, metadata: object | undefined): boolean =>
+      Object.entries(matchLabels).every(([name, value]) => (metadata as Labelled).labels[name] === value)
+    expect([selects(podSelector, operator), selects(podSelector, test)]).toEqual([true, false])
+    expect(policyTypes).toEqual(['Ingress', 'Egress'])
+    const [rule] = ingress
+    const tester = rule?.from.find((peer) => peer.podSelector !== undefined)?.podSelector as PodSelector
+    expect([selects(tester, operator), selects(tester, test)]).toEqual([false, true])
+    const { ports = [] } = podOf(objects).container
+    expect(ports.map(({ name }) => name)).toEqual(rule?.ports.map(({ port }) => port))
   })
 
   it('leaves out what is switched off', async () => {

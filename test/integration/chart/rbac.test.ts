@@ -44,16 +44,25 @@ function rbac(kind: 'Role' | 'RoleBinding', plural: string): Resource {
 }
 
 let cluster: TestCluster
-/** Lives that were not waited for: they fail by their own deadlines once their operator is gone. */
-const lives: Promise<unknown>[] = []
 
 beforeAll(async () => {
-  cluster = await TestCluster.start()
+  cluster = await TestCluster.shared()
 }, 120_000)
-afterAll(async () => {
-  await Promise.allSettled(lives)
-  await cluster.stop()
-}, 60_000)
+afterAll(() => cluster.stop())
+
+/** The cluster as an administrator sees it until the signal fires: what still waits then fails at its next request. */
+function clusterUntil(signal: AbortSignal): { readonly client: KubernetesClient; close(): void } {
+  const rest = new RestClient({
+    access: {
+      getCurrentCluster: () => cluster.access.getCurrentCluster(),
+      async applyToHTTPSOptions(options) {
+        signal.throwIfAborted()
+        await cluster.access.applyToHTTPSOptions(options)
+      },
+    },
+  })
+  return { client: new KubernetesClient(rest), close: () => rest.close() }
+}
 
 /** Access as a service account that has these rights in a namespace and no others. */
 async function accessWith(namespace: string, rights: readonly Right[]): Promise<ClusterAccess> {
@@ -106,9 +115,9 @@ const SOURCE = {
 }
 
 /** Everything that can happen to runs: what a user does, and Kubernetes. */
-async function live(namespace: string): Promise<void> {
-  const kubelet = new Kubelet(cluster.client)
-  const scenario = new Scenario(cluster, namespace)
+async function live(namespace: string, client: KubernetesClient): Promise<void> {
+  const kubelet = new Kubelet(client)
+  const scenario = new Scenario({ client }, namespace)
   const run = await scenario.create(DUMPS, dump(namespace, 'orders', { deletionPolicy: 'Delete' }))
   const late = await scenario.create(
     RESTORES,
@@ -120,8 +129,8 @@ async function live(namespace: string): Promise<void> {
   const first = await kubelet.createPod(job)
   await kubelet.warn(first, 'FailedMount', 'secret "orders-app" not found')
   await scenario.reaches(run, 'SecretNotFound')
-  await suspendTwice(scenario, run)
-  await cluster.client.delete(JOBS, { namespace, name: job.metadata?.name ?? '' })
+  await suspendTwice(scenario, run, client)
+  await client.delete(JOBS, { namespace, name: job.metadata?.name ?? '' })
   const next = await eventually('the next Job', async () => {
     return (await scenario.jobs()).find(({ metadata }) => metadata?.name === `${job.metadata?.name}-2`)
   })
@@ -132,7 +141,7 @@ async function live(namespace: string): Promise<void> {
   await scenario.reaches(run, 'Succeeded')
   await scenario.told(run, 'Succeeded')
   await eventually('the Job may expire', async () => {
-    const { spec } = await cluster.client.get(JOBS, { namespace, name: next.metadata?.name ?? '' })
+    const { spec } = await client.get(JOBS, { namespace, name: next.metadata?.name ?? '' })
     return spec?.ttlSecondsAfterFinished !== undefined
   })
   await scenario.reaches(late, 'PendingDeadlineExceeded', 30_000)
@@ -142,16 +151,16 @@ async function live(namespace: string): Promise<void> {
 }
 
 /** The same Event twice is one Event that is counted up. */
-async function suspendTwice(scenario: Scenario, run: DumpRun): Promise<void> {
+async function suspendTwice(scenario: Scenario, run: DumpRun, client: KubernetesClient): Promise<void> {
   const { namespace } = scenario
   for (const count of [1, 2]) {
-    await cluster.client.patch(DUMPS, run.metadata, { spec: { suspend: true } })
+    await client.patch(DUMPS, run.metadata, { spec: { suspend: true } })
     await scenario.reaches(run, 'Suspended')
     await eventually(`${count} times told that it is suspended`, async () => {
-      const { items } = await cluster.client.list(EVENTS, { namespace })
+      const { items } = await client.list(EVENTS, { namespace })
       return items.some((event) => event.reason === 'Suspended' && event.count === count)
     })
-    await cluster.client.patch(DUMPS, run.metadata, { spec: { suspend: false } })
+    await client.patch(DUMPS, run.metadata, { spec: { suspend: false } })
     await eventually('it goes on', async () => {
       const now = await scenario.read(run)
       return conditionOf(now)?.reason !== 'Suspended'
@@ -186,10 +195,11 @@ async function firstRefusal(rights: readonly Right[]): Promise<string | undefine
   const operator = startOperator(namespace, await accessWith(namespace, rights), log)
   const ended = operator.ended.catch((error: unknown) => log.error({ err: error }, 'the operator ended with an error'))
   let isOver = false
-  const lived = live(namespace).finally(() => {
+  const end = new AbortController()
+  const { client, close } = clusterUntil(end.signal)
+  const lived = live(namespace, client).finally(() => {
     isOver = true
   })
-  lives.push(lived.catch(errorMessage))
   const refused = eventually('a refusal, or the end', async () => log.refusal ?? isOver, LIFE_MS)
   try {
     await Promise.race([lived, refused])
@@ -198,6 +208,9 @@ async function firstRefusal(rights: readonly Right[]): Promise<string | undefine
   } finally {
     operator.abort()
     await ended
+    end.abort()
+    await Promise.allSettled([lived])
+    close()
   }
   return log.refusal
 }

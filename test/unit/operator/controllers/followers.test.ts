@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../../../src/log.ts'
 import { ProgressFollowers } from '../../../../src/operator/controllers/followers.ts'
 import { splitLines } from '../../../../src/operator/controllers/lines.ts'
+import { Pacer } from '../../../../src/operator/controllers/pacer.ts'
 import { RateMeter } from '../../../../src/operator/controllers/rate.ts'
 import { encodeProgress, type Progress } from '../../../../src/run/progress.ts'
 import { FakeClock, settle } from '../manager/fakeclock.ts'
@@ -14,6 +15,7 @@ const progress = (rows: number, bytes = '2'): Progress => ({
   bytes,
   storedBytes: '3',
 })
+const PAUSE_MS = 100
 const POD = { namespace: 'shop', name: 'pod-1' }
 
 function setUp(maxFollowers?: number) {
@@ -24,6 +26,7 @@ function setUp(maxFollowers?: number) {
   const followers: ProgressFollowers = new ProgressFollowers({
     clock,
     log: silentLogger,
+    pacer: new Pacer(clock, PAUSE_MS),
     moved: (key) => {
       const now = followers.progressOf(key, POD)
       moved.push(`${key} ${now?.rows}`)
@@ -69,6 +72,33 @@ describe('followers of logs', () => {
     expect(moved).toEqual(['run 1', 'run 3'])
     await say(4)
     expect(moved).toEqual(['run 1', 'run 3', 'run 4'])
+  })
+
+  it('take turns, however many have something to tell at the same moment, and tell the newest then', async () => {
+    const { clock, followers, moved, say, streams } = setUp()
+    for (const key of ['a', 'b', 'c']) followers.follow(key, POD)
+    await settle()
+    for (const stream of streams) await say(1, stream)
+    expect(moved).toEqual(['a 1'])
+    await say(2, streams[2])
+    await clock.advance(PAUSE_MS)
+    expect(moved).toEqual(['a 1', 'b 1'])
+    await clock.advance(PAUSE_MS)
+    expect(moved).toEqual(['a 1', 'b 1', 'c 2'])
+    for (const stream of streams) await say(3, stream)
+    await clock.advance(5_000)
+    expect(moved.slice(3)).toEqual(['a 3', 'b 3', 'c 3'])
+  })
+
+  it('leave their turn to others when they are stopped', async () => {
+    const { clock, followers, moved, say, streams } = setUp()
+    for (const key of ['a', 'b', 'c']) followers.follow(key, POD)
+    await settle()
+    for (const stream of streams) await say(1, stream)
+    followers.stop('b')
+    await clock.advance(PAUSE_MS)
+    expect(moved).toEqual(['a 1', 'c 1'])
+    expect(clock.timers).toBe(2)
   })
 
   it('tell the rate of the last half minute, and that it is nothing once nothing moves', async () => {

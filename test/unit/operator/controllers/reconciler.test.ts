@@ -182,6 +182,55 @@ describe('the reconciler', () => {
     expect(server.calls).toEqual([])
   })
 
+  it('asks the API server for the run and what surrounds it at once', async () => {
+    const { server, reconcile } = setUp()
+    const asked: string[] = []
+    const answered = Promise.withResolvers<void>()
+    server.run = async (ref) => {
+      asked.push('run')
+      await answered.promise
+      return server.runs.get(refKey(ref))
+    }
+    server.job = async (ref) => {
+      asked.push('job')
+      answered.resolve()
+      return server.jobs.get(refKey(ref))
+    }
+    await reconcile()
+    expect(asked.sort()).toEqual(['job', 'run'])
+    expect(server.calls).toEqual(['createJob orders-dump-1a2b3c4d', 'patchStatus'])
+  })
+
+  it('decides by the Job that the run has, where the cache only knows the one before', async () => {
+    const { server, reconcile, status } = setUp()
+    const run = dumpRun({}, { jobName: 'orders-dump-1a2b3c4d-2', attempts: 1 })
+    server.runs.set('shop/orders', run)
+    server.setJob(jobOf(run, { name: 'orders-dump-1a2b3c4d-2' }))
+    server.podList = [podOf({ phase: 'Running' })]
+    await reconcile()
+    expect(server.calls).toEqual(['patchStatus'])
+    expect(status()).toMatchObject({ jobName: 'orders-dump-1a2b3c4d-2', phase: 'Running' })
+  })
+
+  it('looks for the removal of a run that the cache does not know to be deleted', async () => {
+    const run = dumpRun({ deletionPolicy: 'Delete' })
+    const { cache, server, reconcile } = setUp({
+      ...run,
+      metadata: { ...run.metadata, finalizers: ['pgpack.io/artifact'] },
+    })
+    const known = cache.runs.get('shop/orders') as Run
+    server.runs.set('shop/orders', deleted(known))
+    server.setJob(buildRemovalJob(known as DumpRun, [], SETTINGS, 600))
+    const asked: string[] = []
+    server.job = async (ref) => {
+      asked.push(ref.name)
+      return server.jobs.get(refKey(ref))
+    }
+    await reconcile()
+    expect(asked).toContain('orders-remove-1a2b3c4d')
+    expect(server.calls.filter((call) => call.startsWith('createJob'))).toEqual([])
+  })
+
   it('makes no Job for a run that is gone behind a stale cache', async () => {
     const { server, reconcile } = setUp()
     server.runs.clear()

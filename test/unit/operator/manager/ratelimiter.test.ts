@@ -1,9 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import {
-  createExponentialRateLimiter,
-  TokenBucket,
-  withOverallLimit,
-} from '../../../../src/operator/manager/ratelimiter.ts'
+import { createExponentialRateLimiter, TokenBucket } from '../../../../src/operator/manager/ratelimiter.ts'
 import { FakeClock } from './fakeclock.ts'
 
 describe('createExponentialRateLimiter', () => {
@@ -46,21 +42,5 @@ describe('TokenBucket', () => {
     const bucket = new TokenBucket({ clock, perSecond: 10, burst: 1 })
     await clock.advance(60_000)
     expect([bucket.tryTake(), bucket.tryTake()]).toEqual([true, false])
-  })
-
-  it('spaces reservations evenly', () => {
-    const bucket = new TokenBucket({ clock: new FakeClock(), perSecond: 10, burst: 1 })
-    expect([bucket.reserve(), bucket.reserve(), bucket.reserve()]).toEqual([0, 100, 200])
-  })
-})
-
-describe('withOverallLimit', () => {
-  it('waits for the longer of the two', () => {
-    const bucket = new TokenBucket({ clock: new FakeClock(), perSecond: 10, burst: 1 })
-    const limiter = withOverallLimit(createExponentialRateLimiter({ baseMs: 150 }), bucket)
-    expect(limiter.when('a')).toBe(150)
-    expect(limiter.when('b')).toBe(150)
-    expect(limiter.when('c')).toBe(200)
-    expect(limiter.when('a')).toBe(300)
   })
 })

@@ -342,6 +342,20 @@ describe('the configuration of a restore', () => {
   })
 })
 
+describe('a volume', () => {
+  it.each([
+    [{ logErrors: true, segmentRejectLimit: { count: 2 } }, false],
+    [{ segmentRejectLimit: { count: 2 } }, true],
+  ])('that a restore with %j reads is mounted read-only: %s', (copyOptions, readOnly) => {
+    const source = { store: { volume: { claimName: 'claim' } }, path: 'p' }
+    const { config, mounts } = planRestore(restoreRun({ copyOptions }), source)
+    expect(config).toMatchObject({ copyOptions })
+    expect(mounts).toContainEqual(
+      expect.objectContaining({ mount: expect.objectContaining({ name: 'volume', readOnly }) }),
+    )
+  })
+})
+
 describe('what a restore and a transfer say of their target', () => {
   const loading = {
     runMode: 'DryRun',

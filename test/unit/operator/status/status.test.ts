@@ -164,6 +164,14 @@ describe('what a success leaves in the status', () => {
     expect(status.conditions?.[0]?.message).toBe('5000000 rows, 7 rejected, 1 GiB (300 MiB stored) in 14.2 s')
   })
 
+  it('is where the rejected rows lie, when they were brought back', () => {
+    const totals = { ...SUCCESS.totals, rejectedRows: '7' }
+    const status = leaves({ ...SUCCESS, totals, rejects: 'shop/orders/rejects/uid' })
+    expect(status.artifact).toMatchObject({ rejectedRows: 7, rejects: 'shop/orders/rejects/uid' })
+    expect(status.conditions?.[0]?.message).toMatch(/ in 14\.2 s; the rejected rows lie in shop\/orders\/rejects\/uid$/)
+    expect(leaves(SUCCESS).artifact).not.toHaveProperty('rejects')
+  })
+
   it('is what was moved, of a transfer', () => {
     const status = leaves(withoutArtifact)
     expect(status.artifact).not.toHaveProperty('path')
