@@ -61,7 +61,8 @@ async function convert(options: ConvertOptions, terminal: Terminal): Promise<voi
   const { signal } = terminal
   const { result, seconds } = await timed(() =>
     withPlace(options.in, options, terminal.env, async (input) => {
-      const registry = await openRegistry(options, from === 'pgpack' ? { ...input, signal } : undefined)
+      const registry =
+        from === 'pgpack' ? await openRegistry(options, { ...input, signal }) : await textRegistry(options, terminal)
       if (to !== 'pgpack') return writeText(input, to, options, registry, terminal)
       const columns = from === 'pgpack' ? undefined : await textColumns(options, terminal)
       return withPlace(options.out, options, terminal.env, (output) =>
@@ -87,6 +88,12 @@ function checkOptions({ columns, like, out, header }: ConvertOptions, from: stri
   }
   if (header && from !== 'csv' && to !== 'csv') throw invalid('--header is for CSV')
   if (out === STDOUT && to === 'pgpack') throw invalid('a PGPack file cannot be written to stdout: its head comes last')
+}
+
+/** A text's types of users are those of the file that it is to be like. */
+async function textRegistry({ like, ...options }: ConvertOptions, { env, signal }: Terminal): Promise<TypeRegistry> {
+  if (like === undefined) return openRegistry(options)
+  return withPlace(like, options, env, (place) => openRegistry(options, { ...place, signal }))
 }
 
 async function textColumns({ columns, like, ...options }: ConvertOptions, terminal: Terminal) {

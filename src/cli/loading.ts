@@ -61,7 +61,8 @@ interface Loaded extends Outcome {
 
 /** What was moved, or of a dry run the plan. */
 export function printLoaded(terminal: Terminal, verb: string, loaded: Loaded, json: boolean): void {
-  const { from, to, plan, totals, seconds } = loaded
-  if (plan === undefined) printSummary(terminal, verb, { from, to, ...totals, seconds }, json)
+  const { from, to, plan, totals, rejects, seconds } = loaded
+  const kept = rejects === undefined ? {} : { rejects }
+  if (plan === undefined) printSummary(terminal, verb, { from, to, ...totals, ...kept, seconds }, json)
   else printLine(terminal.stdout, json ? JSON.stringify({ from, to, plan }) : plan)
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { RunContext } from '../engine/context.ts'
+import { logsErrors, type RejectsPlace } from '../engine/rejects.ts'
 import { restore, restoreFile } from '../engine/restore.ts'
 import { restoreRows } from '../engine/restore-rows.ts'
 import type { TargetRequest } from '../engine/target.ts'
@@ -23,6 +24,7 @@ interface RestoreOptions extends PlaceOptions, LoadingOptions {
   readonly from?: string
   readonly table?: string
   readonly copyOption: readonly string[]
+  readonly rejects?: string
   readonly json: boolean
 }
 
@@ -35,6 +37,7 @@ export function restoreCommand(terminal: Terminal): Command {
     .requiredOption('--dsn <uri>', 'postgres://user:password@host:port/database?sslmode=…')
     .option('--table <name>', 'table, as schema.name; quoted as in SQL where its case matters')
     .option('--copy-option <name=value>', "of COPY, for text and csv: 'delimiter=;', header; repeatable", collect, [])
+    .option('--rejects <place>', 'PATH or s3://bucket/prefix for rows that Greenplum refuses and logs (logErrors)')
     .option('--json', 'print the summary as JSON', false)
   return withPlaceOptions(withLoadingOptions(command)).action((options: RestoreOptions) =>
     restoreFromPlace(options, terminal),
@@ -51,16 +54,38 @@ async function restoreFromPlace(options: RestoreOptions, terminal: Terminal): Pr
     copyOptions: parseCopyOptions(options.copyOption),
     ...loadingRequest(options),
   }
+  if (options.rejects !== undefined && !logsErrors(request.copyOptions)) {
+    const message = '--rejects is for rows that Greenplum refuses and logs: give --copy-option log_errors too'
+    throw new PgpackError('CONFIG_INVALID', message, { expected: 'log_errors', found: 'no log_errors' })
+  }
   const table = options.table === undefined ? undefined : parseQualifiedName(options.table)
   const load = options.from === undefined ? restorePlace : restoreRowsOf
-  const work = (place: Place) => withContext(terminal, options.json, (context) => load(place, table, request, context))
+  const work = (place: Place) =>
+    withRejectsPlace(options, terminal, async (rejects) => {
+      const restored = (context: RunContext) => load(place, table, { ...request, rejects }, context)
+      const outcome = await withContext(terminal, options.json, restored)
+      const { location } = (rejects ?? place).store
+      return outcome.rejects === undefined ? outcome : { ...outcome, rejects: `${location}/${outcome.rejects}` }
+    })
   const { result, seconds } = await timed(() => withPlace(from, options, terminal.env, work))
   const ends = { from, to: describeConnection(request.target) }
   printLoaded(terminal, 'restored', { ...ends, ...result, seconds }, options.json)
 }
 
+/** Opens the place for refused rows where one is named, for the time of `work`. */
+async function withRejectsPlace<T>(
+  options: RestoreOptions,
+  { env }: Terminal,
+  work: (rejects: RejectsPlace | undefined) => Promise<T>,
+): Promise<T> {
+  const { rejects } = options
+  if (rejects === undefined) return work(undefined)
+  return withPlace(rejects, options, env, ({ store, key }) => work({ store, path: key }))
+}
+
 interface RestoreRequest extends TargetRequest {
   readonly copyOptions: CopyOptions | undefined
+  readonly rejects: RejectsPlace | undefined
 }
 
 function restorePlace(

@@ -3,6 +3,7 @@ import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyOut } from '../postgres/copy-out.ts'
 import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
+import type { SegmentFiles } from './dump-segments.ts'
 import { type DumpWriter, type FileSummary, type FileTarget, openWriter } from './dump-writer.ts'
 import type { DumpSource } from './source.ts'
 import { about } from './source-name.ts'
@@ -10,6 +11,8 @@ import { about } from './source-name.ts'
 /** An object that was dumped: its rows by CommandComplete. */
 export interface DumpedObject extends FileSummary {
   readonly rows: bigint
+  /** Where the rows lie instead of in the store. */
+  readonly segments?: SegmentFiles
 }
 
 /**

@@ -12,9 +12,11 @@ import type { RunContext } from './context.ts'
 import { ObjectDump } from './dump-object.ts'
 import { drawDump } from './dump-plan.ts'
 import { dumpAll } from './dump-pool.ts'
+import { SegmentDump } from './dump-segments.ts'
 import { copyOf, extensionOf, type FileFormat } from './format.ts'
 import { buildManifest, fileName, manifestObject, type RunIdentity } from './manifest.ts'
 import { endReading, type Readers, type ReadOptions, withReaders } from './readers.ts'
+import { checkSegmentPaths, isOnSegments } from './segments.ts'
 import type { DumpSource } from './source.ts'
 import { explainSelect } from './source-check.ts'
 import { findSources } from './source-list.ts'
@@ -57,6 +59,7 @@ export type DumpOutcome = Outcome & { readonly artifact: ArtifactRef }
  */
 export async function dump(request: ArtifactDumpRequest, context: RunContext): Promise<DumpOutcome> {
   const { store, path } = request
+  checkUnverified(request)
   return withSources(request, request.objects, context, async (readers, sources) => {
     const keys = sources.map((source) => keyOf(source, request))
     try {
@@ -64,6 +67,7 @@ export async function dump(request: ArtifactDumpRequest, context: RunContext): P
       return await commit(dumps, readers, request, context)
     } catch (error) {
       await removeLeftovers(store, path, keys, context)
+      logSegmentLeftovers(sources, context)
       throw error
     }
   })
@@ -71,6 +75,7 @@ export async function dump(request: ArtifactDumpRequest, context: RunContext): P
 
 /** Dumps one object into one file of its own, without a manifest: the file's header holds its lengths. */
 export async function dumpFile(request: FileDumpRequest, context: RunContext): Promise<Outcome> {
+  checkIntoStore(request)
   return withSources(request, [request.object], context, async (readers, sources) => {
     checkSingle(sources)
     const dumps = await dumpSources(sources, [request.key], readers, request, context)
@@ -86,10 +91,28 @@ export async function dumpFile(request: FileDumpRequest, context: RunContext): P
 export async function planDump(request: ArtifactDumpRequest | FileDumpRequest, context: RunContext): Promise<Outcome> {
   const objects = 'object' in request ? [request.object] : request.objects
   const rehearsal = { ...request, rehearsal: true }
+  if ('object' in request) checkIntoStore(request)
+  else checkUnverified(request)
   return withSources(rehearsal, objects, context, async (_readers, sources) => {
     if ('object' in request) checkSingle(sources)
-    return drawDump(request, sources, (source) => ('object' in request ? request.key : keyOf(source, request)), context)
+    const end = (source: DumpSource) => ('object' in request ? request.key : keyOf(source, request))
+    return drawDump(request, sources, (source) => source.onSegment ?? end(source), context)
   })
+}
+
+/** A file alone has no manifest beside it that could say where the segments' files are. */
+function checkIntoStore({ copyOptions }: DumpRequest): void {
+  if (!isOnSegments(copyOptions)) return
+  const message =
+    'copyOptions.onSegment leaves the rows on the hosts of the segments: name a folder, by a / at its end, for the manifest that says where'
+  throw new PgpackError('CONFIG_INVALID', message, { expected: 'a folder', found: 'a file' })
+}
+
+/** What a dump of files that only the segments can read cannot promise. */
+function checkUnverified({ copyOptions, verify = 'None' }: ArtifactDumpRequest): void {
+  if (!isOnSegments(copyOptions) || verify === 'None') return
+  const message = `verify ${verify} reads back what was written, and copyOptions.onSegment leaves it where only the server reads it: leave one of them out`
+  throw new PgpackError('CONFIG_INVALID', message, { expected: 'None', found: verify })
 }
 
 function checkSingle(sources: readonly DumpSource[]): void {
@@ -106,6 +129,8 @@ function keyOf(source: DumpSource, request: ArtifactDumpRequest): string {
 function formatOf({ format = 'PGPack', copyOptions }: Partial<FileFormat>): FileFormat {
   return { format, copyOptions }
 }
+
+type Dump = ObjectDump | SegmentDump
 
 /** Finds and checks every object on both sides before `work` moves the first row. */
 async function withSources<T>(
@@ -125,6 +150,7 @@ async function withSources<T>(
     const how = { connections, log: context.log, ...copyOf({ format, copyOptions }) }
     const sources = await findSources(readers.leader, objects, how)
     checkMoment(request, sources)
+    checkSegmentPaths(copyOptions, sources.length)
     if (request.explain === 'Plan') await logPlans(readers, sources, context)
     return work(readers, sources)
   }
@@ -150,12 +176,14 @@ async function dumpSources(
   readers: Readers,
   request: DumpRequest,
   context: RunContext,
-): Promise<readonly ObjectDump[]> {
+): Promise<readonly Dump[]> {
   startProgress(sources, context)
   const { store, compression, spelling } = request
   const target = { store, compression, ...formatOf(request), ...(spelling === undefined ? {} : { spelling }) }
-  const dumps = sources.map(
-    (source, index) => new ObjectDump(source, { ...target, key: keys[index] ?? '' }, context.progress),
+  const dumps = sources.map((source, index) =>
+    source.onSegment === undefined
+      ? new ObjectDump(source, { ...target, key: keys[index] ?? '' }, context.progress)
+      : new SegmentDump(source, source.onSegment, context.progress),
   )
   await dumpAll(dumps, readers.all, context.signal)
   return dumps
@@ -167,13 +195,13 @@ function startProgress(sources: readonly DumpSource[], context: RunContext): voi
   context.progress.start({ objects: sources.length, unit: 'rows', total })
 }
 
-function totalsOf(dumps: readonly ObjectDump[]): RunTotals {
+function totalsOf(dumps: readonly Dump[]): RunTotals {
   return dumps.reduce((totals, { dumped }) => addTotals(totals, dumped), noTotals)
 }
 
 /** All files are there: the manifest makes a dump of them. */
 async function commit(
-  dumps: readonly ObjectDump[],
+  dumps: readonly Dump[],
   readers: Readers,
   request: ArtifactDumpRequest,
   { signal }: RunContext,
@@ -192,6 +220,13 @@ async function commit(
   const { sha256 } = await writeManifest(store, path, manifest, signal)
   await checkManifest(store, path, manifest, signal)
   return { totals: totalsOf(dumps), artifact: { path, manifestSHA256: sha256 } }
+}
+
+/** Only a program could remove a file from a segment's host, and none is run there. */
+function logSegmentLeftovers(sources: readonly DumpSource[], { log }: RunContext): void {
+  const paths = sources.flatMap(({ onSegment }) => onSegment ?? [])
+  if (paths.length > 0)
+    log.warn({ paths }, 'segments may have written files, which stay; another attempt writes over them')
 }
 
 /** Time for removing what a failed attempt wrote; well within the pod's grace period of 30 s. */

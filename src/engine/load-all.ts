@@ -5,6 +5,7 @@ import type { RunTotals } from '../run/result.ts'
 import type { RunContext } from './context.ts'
 import { claim, findEntries, openLedger, record, WHOLE_RUN } from './ledger.ts'
 import { type Load, loadPart } from './load.ts'
+import { commitRejects } from './rejects.ts'
 import { addsRows, begin, commit, logCommitted, runStatements, type TargetRequest } from './target.ts'
 import { createTables } from './target-create.ts'
 import { finishTable } from './target-finish.ts'
@@ -24,12 +25,12 @@ export async function loadInOneTransaction(
   if (runId !== undefined && !(await claim(session, runId, WHOLE_RUN)))
     return committedByAnother(session, runId, context)
   await runStatements(session, request.before)
-  await createTables(session, loads)
-  const totals = await loadEach(session, loads, request, context)
+  const fitted = await createTables(session, loads)
+  const totals = await loadEach(session, fitted, request, context)
   for (const load of loads) await finishTable(session, load, request, context)
   await runStatements(session, request.after)
   if (runId !== undefined) await record(session, runId, WHOLE_RUN, totals)
-  await commit(session, runId !== undefined || !addsRows(request.mode))
+  await commitRejects(loads, () => commit(session, runId !== undefined || !addsRows(request.mode)))
   return totals
 }
 

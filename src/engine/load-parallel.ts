@@ -8,6 +8,7 @@ import { claim, type Entry, findEntries, openLedger, record, WHOLE_RUN } from '.
 import { type Load, loadPart, pairName } from './load.ts'
 import { emptyTables } from './load-empty.ts'
 import { loadJointly } from './load-jointly.ts'
+import { commitRejects } from './rejects.ts'
 import { addsRows, begin, commit, runStatements, type TargetRequest, withTarget } from './target.ts'
 import { createTables } from './target-create.ts'
 import { finishTable } from './target-finish.ts'
@@ -37,7 +38,7 @@ export interface ParallelRun {
  */
 export async function loadInManyTransactions(
   sessions: readonly PostgresConnection[],
-  loads: readonly Load[],
+  planned: readonly Load[],
   request: TargetRequest,
   context: RunContext,
 ): Promise<RunTotals> {
@@ -46,7 +47,7 @@ export async function loadInManyTransactions(
   const runId = keepsLedger(request, sessions.length) ? request.runId : undefined
   if (runId !== undefined) await openLedger(leader)
   await runStatements(leader, request.before)
-  await createTables(leader, loads)
+  const loads = await createTables(leader, planned)
   const emptied = request.mode === 'Truncate' && sessions.length > 1
   const earlier = emptied ? await emptyTables(leader, loads, runId) : await findEntries(leader, runId)
   const run = { request, context, sessions, leader, runId, earlier, into: (load: Load) => load.table }
@@ -86,7 +87,7 @@ async function replaceTables(loads: readonly Load[], run: ParallelRun): Promise<
       await fillFromShadow(leader, shadow, rows.get(load) ?? 0n)
       await dropShadow(leader, shadow)
     }
-    await commit(leader, true)
+    await commitRejects(loads, () => commit(leader, true))
     for (const load of loads) await finishTable(leader, load, request, context)
     return totals
   } catch (error) {
@@ -177,7 +178,9 @@ async function loadOnce(
   if (request.mode === 'Truncate' && sessions.length === 1) await session.query(truncateTables([load.table]))
   const totals = await loadPart(session, load, part, { into: into(load), lane, context })
   if (runId !== undefined) await record(session, runId, mark, addTotals(noTotals, totals))
-  await commit(session, runId !== undefined || !addsRows(request.mode))
+  // What went into a shadow is not loaded before the table is filled from there.
+  const loaded = request.mode === 'Replace' ? [] : [load]
+  await commitRejects(loaded, () => commit(session, runId !== undefined || !addsRows(request.mode)))
   return totals
 }
 

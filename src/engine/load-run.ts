@@ -1,6 +1,6 @@
 import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import type { Outcome } from '../run/result.ts'
+import type { Outcome, RunTotals } from '../run/result.ts'
 import type { RunContext } from './context.ts'
 import { type DiagramObject, transferDiagram } from './diagram.ts'
 import { findEntries } from './ledger.ts'
@@ -10,6 +10,7 @@ import { loadInManyTransactions } from './load-parallel.ts'
 import type { Prepared } from './preflight-plan.ts'
 import { throwProblems } from './preflight-report.ts'
 import { readOnlyProblem } from './preflight-table.ts'
+import { discardRejects } from './rejects.ts'
 import { addsRows, logCommitted, type TargetRequest, transactionOf, withTarget, withTargets } from './target.ts'
 import { noTotals } from './totals.ts'
 
@@ -25,7 +26,8 @@ export async function runLoads(
   context: RunContext,
   prepare: (session: PostgresConnection) => Promise<Prepared>,
 ): Promise<Outcome> {
-  const transaction = transactionOf(request)
+  // It throws for what does not go together, before anything is asked of the server.
+  transactionOf(request)
   return withTarget(request, context, async (leader) => {
     const runId = ledgerId(request)
     const committed = runId === undefined ? undefined : await findRun(leader, runId)
@@ -33,14 +35,27 @@ export async function runLoads(
     const prepared = await checked(leader, prepare)
     if (request.runMode === 'DryRun')
       return { totals: noTotals, plan: showPlan(source, leader, prepared.plan, context) }
-    const { loads } = prepared
-    await checkEarlierParts(leader, loads, request)
+    await checkEarlierParts(leader, prepared.loads, request)
     startProgress(prepared, context)
-    if (transaction === 'All') return { totals: await loadInOneTransaction(leader, loads, request, context) }
-    return withTargets(request, (request.connections ?? 1) - 1, context, async (others) => ({
-      totals: await loadInManyTransactions([leader, ...others], loads, request, context),
-    }))
+    return { totals: await moveRows(leader, prepared.loads, request, context) }
   })
+}
+
+async function moveRows(
+  leader: PostgresConnection,
+  loads: readonly Load[],
+  request: TargetRequest,
+  context: RunContext,
+): Promise<RunTotals> {
+  try {
+    if (transactionOf(request) === 'All') return await loadInOneTransaction(leader, loads, request, context)
+    return await withTargets(request, (request.connections ?? 1) - 1, context, (others) =>
+      loadInManyTransactions([leader, ...others], loads, request, context),
+    )
+  } catch (error) {
+    await discardRejects(loads, context)
+    throw error
+  }
 }
 
 async function checked(

@@ -2,12 +2,15 @@ import { errorMessage, PgpackError } from '../errors.ts'
 import type { RandomAccessSource } from '../pgpack/source.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyIn } from '../postgres/copy-in.ts'
+import { copiesOfRows, segmentTimes } from '../postgres/error-log.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { RelationInfo } from '../postgres/types.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import { createCollector } from './collector.ts'
 import type { RunContext } from './context.ts'
-import { objectName } from './source-name.ts'
+import { loadFromSegments, type SegmentPart } from './load-segments.ts'
+import { bringBack, type RejectsFile } from './rejects.ts'
+import { about, objectName } from './source-name.ts'
 import type { ObjectTotals } from './totals.ts'
 
 /** A file of the store, for readers of the format. @throws PgpackError STORE_NO_OBJECT */
@@ -52,9 +55,11 @@ export interface Load {
   readonly table: Pick<RelationInfo, 'schema' | 'name' | 'columns'>
   /** Statements that make the table, which is not there, and its types. */
   readonly create?: readonly string[] | undefined
+  /** Whether values come in their binary form, which names the types of users by their OIDs in another database. */
+  readonly foreignOids?: boolean
   /** Column names in the stream's order. */
   readonly columns: readonly string[]
-  readonly parts: readonly Part[]
+  readonly parts: readonly (Part | SegmentPart)[]
   /** Whether another attempt finds the same rows in the same parts: true of files, not of a table that others write to. */
   readonly repeatable: boolean
   /** The COPY that takes the parts, into the table or one of the same columns. */
@@ -64,6 +69,8 @@ export interface Load {
    * they do not convert (Rejects), or nothing, because a condition picks rows or nobody knows how many there are (Open).
    */
   readonly counting: 'Exact' | 'Rejects' | 'Open'
+  /** Where the rows go that Greenplum refuses and logs; such a load has one part. */
+  readonly rejects?: RejectsFile | undefined
 }
 
 /** `source -> schema.table`, for messages and the ledger. */
@@ -78,10 +85,49 @@ export function pairName(load: Pick<Load, 'name' | 'table'>): string {
 export async function loadPart(
   session: PostgresConnection,
   load: Load,
-  part: Part,
+  part: Part | SegmentPart,
   { into, lane, context }: { readonly into: QualifiedName; readonly lane: number; readonly context: RunContext },
 ): Promise<ObjectTotals> {
   const { signal, progress } = context
+  const since = load.rejects === undefined ? [] : await segmentTimes(session)
+  const received =
+    'onSegments' in part
+      ? await about(pairName(load), () => loadFromSegments(session, load, part, { into, signal }))
+      : await send(session, load, part, { into, lane, context })
+  const kept = keptRows(load, received)
+  const { rawBytes, refused, copies } = received
+  if (load.rejects !== undefined) {
+    const { name, table } = load
+    await bringBack(session, load.rejects, { name, table, into, since, rows: refused, copies }, context)
+  }
+  if (part.rows !== undefined) progress.moved(Number(kept.rows), 0)
+  return { ...kept, rawBytes, fileBytes: part.storedBytes }
+}
+
+/** What became of a part's rows. */
+export interface Received {
+  readonly rawBytes: bigint
+  readonly sent: bigint
+  /** By CommandComplete. */
+  readonly counted: bigint
+  /** What the server says that it left out; it may be among those that it has counted. */
+  readonly refused: bigint
+  /** On how many segments each of the refused rows was refused. */
+  readonly copies: number
+}
+
+interface Sending {
+  readonly into: QualifiedName
+  readonly lane: number
+  readonly context: RunContext
+}
+
+async function send(
+  session: PostgresConnection,
+  load: Load,
+  part: Part,
+  { into, lane, context: { signal, progress } }: Sending,
+): Promise<Received> {
   const copy = await copyIn(session, load.statement(into), { signal })
   const collect = createCollector()
   let rawBytes = 0n
@@ -99,18 +145,11 @@ export async function loadPart(
     throw error
   }
   const counted = await copy.end()
-  const kept = keptRows(load, part.rows ?? sent, counted, copy.rejectedRows)
-  if (part.rows !== undefined) progress.moved(Number(kept.rows), 0)
-  return { ...kept, rawBytes, fileBytes: part.storedBytes }
+  const copies = copy.rejectedRows === 0n ? 1 : await copiesOfRows(session, into)
+  return { rawBytes, sent: part.rows ?? sent, counted, refused: copy.rejectedRows / BigInt(copies), copies }
 }
 
-/** @param refused what the server says that it left out; it may be among those that it has counted. */
-function keptRows(
-  load: Load,
-  sent: bigint,
-  counted: bigint,
-  refused: bigint,
-): Pick<ObjectTotals, 'rows' | 'rejectedRows'> {
+function keptRows(load: Load, { sent, counted, refused }: Received): Pick<ObjectTotals, 'rows' | 'rejectedRows'> {
   if (refused === 0n) return { rows: counted, rejectedRows: rejectedRows(load, sent, counted) }
   return { rows: load.counting === 'Rejects' ? sent - refused : counted, rejectedRows: refused }
 }

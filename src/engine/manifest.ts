@@ -12,6 +12,7 @@ import {
 } from '../storage/manifest.ts'
 import { VERSION } from '../version.ts'
 import type { DumpedObject } from './dump-object.ts'
+import type { SegmentFiles } from './dump-segments.ts'
 import { extensionOf, type FileFormat } from './format.ts'
 import type { Readers } from './readers.ts'
 import type { DumpSource } from './source.ts'
@@ -39,7 +40,7 @@ export function manifestObject(
   dumped: DumpedObject,
 ): ManifestObject {
   const { relation, distribution } = source
-  const { frames } = dumped
+  const { frames, segments } = dumped
   return {
     name: source.name,
     kind: source.kind,
@@ -47,7 +48,8 @@ export function manifestObject(
     file: fileName(source, extensionOf(format, compression)),
     format,
     ...(copyOptions === undefined ? {} : { copyOptions }),
-    compression: statedCompression(compression),
+    compression: segments === undefined ? statedCompression(compression) : { method: 'None' },
+    ...(segments === undefined ? {} : { segments: manifestSegments(segments) }),
     columns: source.columns.map((column) => {
       const { length, scale, nested } = pgpackColumn(column)
       const { name, typeName, typeOid, typmod, notNull } = column
@@ -72,6 +74,13 @@ export function manifestObject(
             index: frames.entries.map(([offset, rows, rawBytes]) => [offset, rows, rawBytes]),
           },
         }),
+  }
+}
+
+function manifestSegments({ path, files }: SegmentFiles): NonNullable<ManifestObject['segments']> {
+  return {
+    path,
+    files: files.map(({ bytes, ...file }) => ({ ...file, ...(bytes == null ? {} : { bytes: String(bytes) }) })),
   }
 }
 

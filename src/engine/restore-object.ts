@@ -1,23 +1,27 @@
 import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import { copyFrom } from '../postgres/copy.ts'
+import { copyFrom, copyFromSegments } from '../postgres/copy.ts'
 import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
 import { checkCopyOptions } from '../postgres/copy-options/validate.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
-import type { RestoreRunConfig } from '../run/config.ts'
-import { joinKey } from '../storage/keys.ts'
+import type { RestoreMode, RestoreRunConfig } from '../run/config.ts'
+import { escapeObjectName, joinKey } from '../storage/keys.ts'
 import type { Manifest, ManifestColumn, ManifestObject } from '../storage/manifest.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import type { RunContext } from './context.ts'
 import { copyOf } from './format.ts'
-import { type Load, openSource, type Part } from './load.ts'
+import { type Load, openSource } from './load.ts'
 import { checkBody, checkHash, filePart, openFile, wholeFile } from './load-file.ts'
 import { projectPart } from './load-projection.ts'
 import { rawFile } from './load-raw.ts'
+import { checkSegments } from './load-segments.ts'
 import { planParts } from './parts.ts'
 import type { SourceColumn } from './preflight.ts'
 import type { Pair, Target } from './preflight-plan.ts'
+import { checkErrorLog, logsErrors, RejectsFile, type RejectsPlace } from './rejects.ts'
+import { isOnSegments, withObjectName } from './segments.ts'
+import { about } from './source-name.ts'
 
 /** An object of a manifest on its way into a table. */
 export interface ObjectPair extends Pair {
@@ -97,23 +101,36 @@ function sourceColumn({ name, type, typeOid, typmod }: ManifestColumn): SourceCo
   return { name, typeName: type, typeOid, typmod }
 }
 
-function keptColumns({ name, columns, format }: ManifestObject, wanted: readonly string[] | undefined): boolean[] {
+function keptColumns(
+  { name, columns, format, segments }: ManifestObject,
+  wanted: readonly string[] | undefined,
+): boolean[] {
   const unknown = wanted?.find((column) => !columns.some((candidate) => candidate.name === column))
   if (unknown !== undefined) {
     const have = columns.map((column) => column.name).join(', ')
     throw new PgpackError('POSTGRES_NO_COLUMN', `${name} has no column "${unknown}" in the dump; it has: ${have}`)
   }
   const keep = columns.map((column) => wanted === undefined || wanted.includes(column.name))
-  if (keep.every(Boolean) || format === 'PGPack' || format === 'Binary') return keep
-  const message = `${name} was dumped as ${format}, from which columns cannot be chosen without reading every value: load all of them, or dump it as PGPack`
-  throw new PgpackError('OBJECT_UNSUPPORTED', message, { expected: 'PGPack or Binary', found: format })
+  if (keep.every(Boolean) || (segments === undefined && (format === 'PGPack' || format === 'Binary'))) return keep
+  const what = segments === undefined ? format : `${format} on the segments`
+  const message = `${name} was dumped as ${what}, from which columns cannot be chosen without reading every value: load all of them, or dump it as PGPack`
+  throw new PgpackError('OBJECT_UNSUPPORTED', message, { expected: 'PGPack or Binary', found: what })
 }
 
 /** Options that only write a file mean nothing when it is read. */
-function howToLoad({ format, copyOptions = {} }: ManifestObject, override: CopyOptions | undefined): CopyFormatOptions {
+function howToLoad(object: ManifestObject, override: CopyOptions | undefined): CopyFormatOptions {
+  const { format, copyOptions = {} } = object
+  if (object.segments === undefined && isOnSegments(override)) throw notOnSegments(object, override.onSegment)
   if (format === 'PGPack') return copyOf({ format })
   const { forceQuote: _, ignoreExternalPartitions: __, ...read } = copyOptions
-  return copyOf({ format, copyOptions: { ...read, ...override } })
+  const { schema, relation } = object
+  const how = copyOf({ format, copyOptions: { ...read, ...override } })
+  return schema === undefined || relation === undefined ? how : withObjectName(how, { schema, name: relation })
+}
+
+function notOnSegments({ name }: ManifestObject, path: string): PgpackError {
+  const message = `${name} lies in the store: copyOptions.onSegment goes with objects that were dumped with it`
+  return new PgpackError('CONFIG_INVALID', message, { expected: 'no onSegment', found: path })
 }
 
 export interface ObjectSource {
@@ -123,12 +140,15 @@ export interface ObjectSource {
   readonly connections: number
   /** Hashes of bodies that are loaded in several parts are compared now. */
   readonly checkBodies: boolean
+  readonly mode: RestoreMode
+  /** Where rows go that Greenplum refuses and logs. */
+  readonly rejects: RejectsPlace | undefined
 }
 
 /** Opens an object's file and splits it into parts. @throws PgpackError MANIFEST_MISMATCH, CONFIG_INVALID, PGPACK_*, STORE_* */
 export async function openObject(
   session: PostgresConnection,
-  { object, keep, how }: ObjectPair,
+  { object, keep, how, binary }: ObjectPair,
   target: Target,
   source: ObjectSource,
   context: RunContext,
@@ -137,17 +157,40 @@ export async function openObject(
   const { versionNumber, flavour } = session
   const { format = 'Binary', options = {} } = how
   checkCopyOptions(options, { format, direction: 'From', versionNumber, flavour, source: 'Table', columns })
+  const { segments, distribution } = object
+  if (isOnSegments(options) && segments !== undefined) {
+    const into = { relation: target.relation, mode: source.mode }
+    await about(object.name, () => checkSegments(session, { segments, distribution }, options.onSegment, into))
+  }
   const parts = await openParts(object, source, context)
   return {
     name: object.name,
     table: target.table,
     create: target.create,
+    foreignOids: binary,
     columns,
-    parts: keep.every(Boolean) ? parts : parts.map((part) => projectPart(part, keep)),
+    parts: keep.every(Boolean) ? parts : parts.map((part) => ('onSegments' in part ? part : projectPart(part, keep))),
     repeatable: true,
-    statement: (table) => copyFrom(table, columns, how),
+    statement: (table) =>
+      isOnSegments(options) ? copyFromSegments(table, columns, { ...how, options }) : copyFrom(table, columns, how),
     counting: countingOf(options),
+    rejects: logsErrors(options) ? await rejectsFile(session, object, target, source) : undefined,
   }
+}
+
+async function rejectsFile(
+  session: PostgresConnection,
+  { name, schema, relation }: ManifestObject,
+  target: Target,
+  { rejects }: ObjectSource,
+): Promise<RejectsFile | undefined> {
+  if (rejects === undefined) return undefined
+  await checkErrorLog(session, target.relation)
+  const stem = escapeObjectName(schema, relation ?? name)
+  const table = escapeObjectName(target.table.schema, target.table.name)
+  // An object may go into several tables, and several into one.
+  const file = stem === table ? `${stem}.csv` : `${table}/${stem}.csv`
+  return new RejectsFile(rejects, file)
 }
 
 function countingOf(options: CopyOptions): Load['counting'] {
@@ -159,7 +202,8 @@ async function openParts(
   object: ManifestObject,
   { store, path, connections, checkBodies }: ObjectSource,
   { signal, progress }: RunContext,
-): Promise<readonly Part[]> {
+): Promise<Load['parts']> {
+  if (object.segments !== undefined) return [{ onSegments: true, storedBytes: 0n, rows: BigInt(object.rows) }]
   const key = joinKey(path, object.file)
   const { name, bodySHA256 } = object
   if (object.format !== 'PGPack') {

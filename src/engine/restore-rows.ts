@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { PgpackError } from '../errors.ts'
 import { decodeUTF8, ndjsonRows, type TextFormat } from '../pgpack/convert/convert.ts'
 import { CSVParser } from '../pgpack/convert/csv.ts'
@@ -23,7 +24,15 @@ import type { RunContext } from './context.ts'
 import { type Load, openSource, type Part, type Piece } from './load.ts'
 import { rawFile } from './load-raw.ts'
 import { runLoads } from './load-run.ts'
-import { diagramOf, findTargets, type Pair, type Prepared } from './preflight-plan.ts'
+import { diagramOf, findTargets, type Pair, type Prepared, type Target } from './preflight-plan.ts'
+import {
+  checkErrorLog,
+  checkRejectsPlace,
+  logsErrors,
+  RejectsFile,
+  type RejectsPlace,
+  rejectsOutcome,
+} from './rejects.ts'
 import type { TargetRequest } from './target.ts'
 
 export interface RowsRestoreRequest extends TargetRequest {
@@ -34,6 +43,8 @@ export interface RowsRestoreRequest extends TargetRequest {
   readonly table: QualifiedName
   /** CSV only. Its header, where it says that there is one, names the columns. */
   readonly copyOptions?: CopyOptions | undefined
+  /** For rows that copyOptions.logErrors brings back; beside the file when not given. */
+  readonly rejects?: RejectsPlace | undefined
 }
 
 /**
@@ -44,12 +55,22 @@ export async function restoreRows(request: RowsRestoreRequest, context: RunConte
   // One file is one COPY; there is nothing to share among connections.
   const single = { ...request, connections: 1 }
   const place = `${request.store.location}/${request.key}`
-  return runLoads(single, place, context, (session) => prepareRows(session, single, context))
+  const rejects = logsErrors(request.copyOptions) && request.format === 'csv' ? rejectsFile(request) : undefined
+  const outcome = await runLoads(single, place, context, (session) => prepareRows(session, single, rejects, context))
+  if (rejects === undefined) return outcome
+  return { ...outcome, ...rejectsOutcome(rejects.place.store, rejects.key, outcome.totals, context) }
+}
+
+function rejectsFile({ store, key, rejects }: RowsRestoreRequest): RejectsFile {
+  const folder = posix.dirname(key)
+  const place = rejects ?? { store, path: folder === '.' ? '' : folder }
+  return new RejectsFile(place, `${posix.basename(key)}.rejects.csv`)
 }
 
 async function prepareRows(
   session: PostgresConnection,
   request: RowsRestoreRequest,
+  rejects: RejectsFile | undefined,
   context: RunContext,
 ): Promise<Prepared> {
   const { key: name, table: to, format } = request
@@ -64,6 +85,7 @@ async function prepareRows(
     const known = columns.flatMap(({ name: wanted }) => stored.filter((column) => column.name === wanted))
     const how = format === 'csv' ? csvOptions(session, request, known) : {}
     const names = known.map((column) => column.name)
+    if (rejects !== undefined) await checkRejects(session, target, rejects, request, context)
     loads.push({
       name,
       table: target.table,
@@ -72,10 +94,22 @@ async function prepareRows(
       repeatable: true,
       statement: (into) => copyFrom(into, names, how),
       counting: format === 'csv' ? 'Open' : 'Exact',
+      rejects,
     })
   }
   const plan = [diagramOf(pair, target, { rows: undefined, bytes: undefined })]
   return { loads, problems: target?.problems ?? [], plan, expectedRows: undefined }
+}
+
+async function checkRejects(
+  session: PostgresConnection,
+  { relation }: Target,
+  { place }: RejectsFile,
+  { runMode }: RowsRestoreRequest,
+  { signal }: RunContext,
+): Promise<void> {
+  await checkErrorLog(session, relation)
+  if (runMode !== 'DryRun') await checkRejectsPlace(place, signal)
 }
 
 type NamedColumn = Pick<ColumnInfo, 'name' | 'typeOid' | 'typeName' | 'typmod'>

@@ -10,6 +10,7 @@ import type { Load } from './load.ts'
 import { openFile, wholeFile } from './load-file.ts'
 import { runLoads } from './load-run.ts'
 import { diagramOf, findTargets, type Pair, type Prepared } from './preflight-plan.ts'
+import { checkRejectsPlace, logsErrors, type RejectsPlace, rejectsBeside, rejectsOutcome } from './rejects.ts'
 import { type Mapping, openObject, pairObjects } from './restore-object.ts'
 import type { TargetRequest } from './target.ts'
 
@@ -21,6 +22,8 @@ export interface ArtifactRestoreRequest extends RestoreRequest, Mapping {
   /** Where the manifest lies. */
   readonly path: string
   readonly manifestSHA256?: string | undefined
+  /** For rows that copyOptions.logErrors brings back; beside the manifest, by the run, when not given. */
+  readonly rejects?: RejectsPlace | undefined
 }
 
 export interface FileRestoreRequest extends RestoreRequest {
@@ -35,17 +38,23 @@ export interface FileRestoreRequest extends RestoreRequest {
 export async function restore(request: ArtifactRestoreRequest, context: RunContext): Promise<Outcome> {
   const { store, path } = request
   const { manifest, sha256 } = await readManifest(store, path, context.signal, request.manifestSHA256)
+  const rejects = logsErrors(request.copyOptions)
+    ? (request.rejects ?? rejectsBeside(store, path, request.runId))
+    : undefined
   const outcome = await runLoads(request, `${store.location}/${path}`, context, async (session) => {
     await checkManifest(store, path, manifest, context.signal)
     const pairs = pairObjects(manifest, request)
     const targets = await findTargets(session, pairs, request)
     const problems = targets.flatMap((target) => target.problems)
     const connections = request.connections ?? 1
-    const source = { store, path, connections, checkBodies: request.runMode !== 'DryRun' }
+    const source = { store, path, connections, checkBodies: request.runMode !== 'DryRun', mode: request.mode, rejects }
     const loads: Load[] = []
     for (const [index, pair] of problems.length > 0 ? [] : pairs.entries()) {
       const target = targets[index]
       if (target !== undefined) loads.push(await openObject(session, pair, target, source, context))
+    }
+    if (request.runMode !== 'DryRun' && rejects !== undefined && loads.some((load) => load.rejects !== undefined)) {
+      await checkRejectsPlace(rejects, context.signal)
     }
     const plan = pairs.map((pair, index) => {
       const { rows, rawBytes } = pair.object
@@ -53,7 +62,8 @@ export async function restore(request: ArtifactRestoreRequest, context: RunConte
     })
     return { loads, problems, plan, expectedRows: undefined }
   })
-  return { ...outcome, artifact: { path, manifestSHA256: sha256 } }
+  const refused = rejects === undefined ? {} : rejectsOutcome(rejects.store, rejects.path, outcome.totals, context)
+  return { ...outcome, artifact: { path, manifestSHA256: sha256 }, ...refused }
 }
 
 /** Loads one file, which needs no manifest: its header tells the columns and its lengths. */
@@ -83,6 +93,7 @@ async function prepareFile(
   const load = (table: Load['table']): Load => ({
     name,
     table,
+    foreignOids: true,
     columns,
     parts: [wholeFile(file, { name, bodySHA256: undefined }, progress)],
     repeatable: true,

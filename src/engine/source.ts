@@ -3,13 +3,14 @@ import { describeQuery, describeTable, isPopulated } from '../postgres/catalog.t
 import { type Distribution, distributionOf } from '../postgres/catalog-parts.ts'
 import { typesWithoutBinaryForm } from '../postgres/catalog-types.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import { copyQueryTo, copyTableTo } from '../postgres/copy.ts'
+import { copyQueryTo, copyTableTo, copyTableToSegments } from '../postgres/copy.ts'
 import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
 import { checkCopyOptions } from '../postgres/copy-options/validate.ts'
 import { quoteIdentifier, quoteQualified } from '../postgres/identifiers.ts'
 import { describeStatement } from '../postgres/statement.ts'
 import type { ColumnInfo, RelationInfo } from '../postgres/types.ts'
 import type { DumpObject } from '../run/config.ts'
+import { checkFileRole, isOnSegments, withObjectName } from './segments.ts'
 import { asAllowed, checkSelect } from './source-check.ts'
 import { about, objectName } from './source-name.ts'
 import { type Part, partsOf } from './source-parts.ts'
@@ -36,6 +37,8 @@ export interface DumpSource {
   readonly rowSecurity: boolean
   /** Greenplum only. */
   readonly distribution: Distribution | undefined
+  /** ON SEGMENT: the path of the files that the segments write; nothing is sent. */
+  readonly onSegment?: string | undefined
 }
 
 /** One object by its name or query; `tables` stands for several. */
@@ -112,12 +115,13 @@ async function tableSource(
   connection: PostgresConnection,
   table: TableObject,
   connections: number,
-  how: CopyFormatOptions,
+  given: CopyFormatOptions,
 ): Promise<DumpSource> {
   const relation = await describeTable(connection, table)
   await checkKind(connection, relation)
   const columns = chooseColumns(relation, table.columns)
   const names = columns.map((column) => column.name)
+  const how = withObjectName(given, relation)
   const select = selectOf(relation, names, table)
   if (table.where !== undefined) await asAllowed(connection, select, () => describeStatement(connection, select))
   const { rowSecurity, ...planned } = await checkSelect(connection, select)
@@ -137,6 +141,7 @@ async function tableSource(
     planned,
     rowSecurity,
     distribution: connection.flavour === 'Greenplum' ? await distributionOf(connection, relation) : undefined,
+    onSegment: how.options?.onSegment,
   }
 }
 
@@ -158,6 +163,7 @@ async function checkFormat(
   source: 'Table' | 'Query',
 ): Promise<void> {
   checkOptions(connection, columns, how, source)
+  if (isOnSegments(how.options)) await checkFileRole(connection, 'To')
   if ((how.format ?? 'Binary') !== 'Binary') return
   const types = await typesWithoutBinaryForm(
     connection,
@@ -179,9 +185,6 @@ function checkOptions(
 ): void {
   const names = columns.map((column) => column.name)
   checkCopyOptions(options, { format, direction: 'To', versionNumber, flavour, source, columns: names })
-  if (options.onSegment === undefined) return
-  const message = 'copyOptions.onSegment leaves the rows on the hosts of the segments: a dump brings them into a store'
-  throw new PgpackError('CONFIG_INVALID', message)
 }
 
 /** As copyTableTo reads it. */
@@ -207,8 +210,13 @@ async function copies(
   const tree = descendants || relation.kind === 'p'
   const { options = {} } = how
   // What these are for is said of a table's COPY only; parts are queries.
-  const whole = options.oids === true || options.ignoreExternalPartitions === true
+  const whole = options.oids === true || options.ignoreExternalPartitions === true || isOnSegments(options)
   const parts = await partsOf(connection, relation, whole ? 1 : connections, tree)
+  // Greenplum reads a partitioned table by its name; what else is no plain table is a query, and refused as one.
+  const named = relation.kind === 'p' || (relation.kind === 'r' && !descendants)
+  if (isOnSegments(options) && named && table.where === undefined) {
+    return { statements: [copyTableToSegments(relation, names, { ...how, options })], header: undefined }
+  }
   const statement = ({ keys, ...part }: Part, of: CopyFormatOptions, condition = table.where) => {
     const conditions = [condition, keys].filter((one) => one !== undefined)
     const where = conditions.length === 2 ? conditions.map((one) => `(\n${one}\n)`).join(' AND ') : conditions[0]

@@ -68,9 +68,18 @@ function typeName(oid: string, typmod: string): string {
 }
 
 /** The element type of an array, else the type itself: it is what format_type names. */
-const ELEMENT = `pg_catalog.pg_type element
-  ON element.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END
+function elementOf(type: string): string {
+  return `pg_catalog.pg_type element
+  ON element.oid = CASE WHEN ${type}.typcategory = 'A' AND ${type}.typelem <> 0 THEN ${type}.typelem ELSE ${type}.oid END
 JOIN pg_catalog.pg_namespace tn ON tn.oid = element.typnamespace`
+}
+
+const ELEMENT = elementOf('t')
+
+/** The same as a subquery, for whatever gives the OID of a type and its modifier. */
+export function typeNameOf(oid: string, typmod: string): string {
+  return `(SELECT ${typeName('named.oid', typmod)} FROM pg_catalog.pg_type named JOIN ${elementOf('named')} WHERE named.oid = ${oid})`
+}
 
 /** The columns of a relation ($1: its oid) in the table's order. */
 export function columnsOfRelation({ versionNumber }: Server): string {

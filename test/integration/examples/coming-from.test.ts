@@ -1,9 +1,10 @@
-import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
-import { beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, jest } from '@jest/globals'
 import { run } from '../../cluster/processes.ts'
 import { repositoryDirectory } from '../../cluster/settings.ts'
 import { fingerprint, useFolder } from '../../support/engine.ts'
+import { useExamples } from '../../support/examples.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
 jest.setTimeout(180_000)
@@ -30,21 +31,13 @@ const target = usePostgres({
 })
 const folder = useFolder()
 
-/** A checkout's `npx pgpack`: the sources need no build, and npm itself is not waited for a dozen times. */
-beforeEach(async () => {
-  const bin = join(folder.path, 'node_modules/.bin')
-  await mkdir(bin, { recursive: true })
-  await cp(EXAMPLES, folder.path, { recursive: true })
-  const pgpack = join(bin, 'pgpack')
-  await writeFile(pgpack, `#!/bin/sh\nexec '${process.execPath}' '${join(repositoryDirectory, 'src/main.ts')}' "$@"\n`)
-  await writeFile(join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n')
-  await Promise.all([chmod(pgpack, 0o755), chmod(join(bin, 'npx'), 0o755)])
-})
+const shell = useExamples('coming-from-pgpack-dumper', folder, () => ({
+  SOURCE_DSN: source.database.dsn,
+  TARGET_DSN: target.database.dsn,
+}))
 
 async function example(file: string): Promise<string> {
-  const path = [join(folder.path, 'node_modules/.bin'), process.env['PATH']].join(delimiter)
-  const env = { SOURCE_DSN: source.database.dsn, TARGET_DSN: target.database.dsn, PATH: path }
-  if (file.endsWith('.sh')) return run('sh', [file], { cwd: folder.path, env })
+  if (file.endsWith('.sh')) return shell(file)
   const code = await readFile(join(folder.path, file), 'utf8')
   await writeFile(join(folder.path, file), code.replace("'pgpack-operator/pgpack'", JSON.stringify(LIBRARY)))
   return run(process.execPath, ['--disable-warning=ExperimentalWarning', file], { cwd: folder.path })

@@ -24,6 +24,8 @@ import { useGreenplum } from '../../support/greenplum.ts'
 import type { TestDatabase } from '../../support/postgres.ts'
 
 describe('COPY on a real Greenplum', () => {
+  // Before the database is dropped, which the next line asks for.
+  afterAll(() => removeSegmentFiles(database))
   const database = useGreenplum()
   let server: Pick<CopyTarget, 'versionNumber' | 'flavour'>
   let client: pg.Client
@@ -32,7 +34,6 @@ describe('COPY on a real Greenplum', () => {
     const [row] = await database.query<{ version: string }>("select current_setting('server_version_num') as version")
     server = { versionNumber: Number(row?.version), flavour: 'Greenplum' }
   })
-  afterAll(() => removeSegmentFiles(database))
   beforeEach(async () => {
     client = new pg.Client({ connectionString: database.dsn })
     await client.connect()
