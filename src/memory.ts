@@ -16,7 +16,7 @@ const memories = new WeakMap<ArrayBufferLike, Memory>()
  * nobody gives back, are the garbage collector's, which lets megabytes pile up because it sees but small handles, and
  * which was a fifth of a restore's CPU time.
  */
-export function giveBack(piece: Buffer): void {
+export function giveBack(piece: Uint8Array): void {
   const memory = memories.get(piece.buffer)
   if (memory === undefined) return
   memory.pieces -= 1

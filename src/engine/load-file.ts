@@ -113,6 +113,9 @@ function checkRange(expected: BodyRange, found: { readonly rows: number; readonl
 export async function checkBody({ reader, source }: OpenFile, name: string, bodySHA256: string): Promise<void> {
   const hash = createHash('sha256')
   const length = Number(reader.storedLength ?? 0n)
-  for await (const bytes of source.read({ offset: reader.bodyOffset, length })) hash.update(bytes)
+  for await (const bytes of source.read({ offset: reader.bodyOffset, length })) {
+    hash.update(bytes)
+    giveBack(bytes)
+  }
   checkHash(name, 'body', bodySHA256, hash.digest('hex'))
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { decompress } from '../compression/decompress.ts'
 import { PgpackError } from '../errors.ts'
+import { giveBack } from '../memory.ts'
 import { PGCopyChecker } from '../pgpack/checker.ts'
 import { verify as verifyPGPack } from '../pgpack/verify.ts'
 import type { ManifestObject } from '../storage/manifest.ts'
@@ -73,7 +74,7 @@ async function readBack(
     }
   }
   if (verification === 'Decode') await decode(hashed(), key, object)
-  else for await (const _bytes of hashed());
+  else for await (const bytes of hashed()) giveBack(bytes)
   checkHash(object.name, 'head', object.headSHA256, head.digest('hex'))
   checkHash(object.name, 'body', object.bodySHA256, body.digest('hex'))
 }
@@ -86,6 +87,7 @@ async function decode(stored: AsyncIterable<Buffer>, key: string, object: Manife
     for await (const piece of decompress(object.compression.method, stored)) {
       rawBytes += BigInt(piece.length)
       checker?.update(piece)
+      giveBack(piece)
     }
     checker?.end()
   } catch (error) {

@@ -10,6 +10,9 @@ import { type BodyLengths, decodeLengths, headTruncated, LENGTHS_BYTES } from '.
 import { DEFAULT_LIMITS, type PGPackLimits } from './limits.ts'
 import { holdBack, isRandomAccess, type PGPackSource, type RandomAccessSource } from './source.ts'
 
+/** Frames in flight of each part: two parts together have what a whole body has, and the pool's threads are no more. */
+const PART_IN_FLIGHT = 2
+
 export interface PGPackReaderOptions {
   readonly limits?: Partial<PGPackLimits>
   /** Frames decompressed at the same time on the thread pool; 4 when not given. */
@@ -153,7 +156,8 @@ export class PGPackReader {
    */
   part({ storedOffset, storedLength }: BodyPart): AsyncGenerator<Buffer> {
     const offset = this.bodyOffset + storedOffset
-    return this.#decompress(this.#randomAccess().read({ offset, length: storedLength }), offset, {})
+    const source = this.#randomAccess().read({ offset, length: storedLength })
+    return this.#decompress(source, offset, { inFlight: Math.min(PART_IN_FLIGHT, this.#inFlight) })
   }
 
   #randomAccess(): RandomAccessSource {

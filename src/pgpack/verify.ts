@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type ErrorCode, PgpackError } from '../errors.ts'
+import { giveBack } from '../memory.ts'
 import type { PGPackColumn } from './columns.ts'
 import { PGPackReader, type PGPackReaderOptions } from './reader.ts'
 import type { PGPackSource } from './source.ts'
@@ -49,7 +50,10 @@ export async function verify(source: PGPackSource, options: PGPackReaderOptions 
         progress.frames++
       },
     })
-    for await (const piece of body) progress.rawBytes += piece.length
+    for await (const piece of body) {
+      progress.rawBytes += piece.length
+      giveBack(piece)
+    }
   } catch (error) {
     faults.push(toFault(error))
   }
