@@ -19,6 +19,8 @@ export interface DiagramObject {
   /** Estimates; undefined where there are none. */
   readonly rows?: bigint | undefined
   readonly bytes?: bigint | undefined
+  /** What is made beside the target, which is not there: `schema archive`, `type public.mood`. */
+  readonly beside?: readonly string[]
 }
 
 export interface TransferPlan {
@@ -95,7 +97,10 @@ function drawObject({ source, target }: TransferPlan, object: DiagramObject): st
     const gap = row === OBJECT_LINE ? ARROW : ' '.repeat(ARROW.length)
     return `${pad(left[row] ?? '', width)} ${gap} ${right[row] ?? ''}`.trimEnd()
   })
-  return [...lines, `  ${facts(object)}`].join('\n')
+  const { beside = [] } = object
+  const made = beside.slice(0, MAX_COLUMNS).map((name) => clip(`  makes ${name}`, MAX_BOX_WIDTH * 2))
+  if (beside.length > made.length) made.push(`  ${andMore(beside.length - made.length, 'object')}`)
+  return [...lines, `  ${facts(object)}`, ...made].join('\n')
 }
 
 /** The box's line that names the object, and where the arrow starts. */

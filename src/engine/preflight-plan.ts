@@ -1,18 +1,20 @@
 import { type ErrorCode, PgpackError } from '../errors.ts'
 import { describeTable } from '../postgres/catalog.ts'
-import type { UserType } from '../postgres/catalog-types.ts'
+import { describeTypes } from '../postgres/catalog-types.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import { type QualifiedName, quoteQualified } from '../postgres/identifiers.ts'
+import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { ColumnInfo, RelationInfo } from '../postgres/types.ts'
 import type { DiagramObject } from './diagram.ts'
 import type { Load } from './load.ts'
 import { columnProblems, type SourceColumn } from './preflight.ts'
+import { planCreation } from './preflight-create.ts'
+import { definitionProblems } from './preflight-definition.ts'
+import { rehearseCreation } from './preflight-rehearsal.ts'
 import type { Problem } from './preflight-report.ts'
 import { tableProblems } from './preflight-table.ts'
 import { objectName } from './source-name.ts'
 import { type TargetRequest, transactionOf } from './target.ts'
-import { type ColumnDefinition, createTable, type TableDefinition } from './target-create.ts'
-import { createType, typesInOrder } from './target-types.ts'
+import type { ColumnDefinition, TableDefinition } from './target-create.ts'
 
 /** What was found out before the first row moves. */
 export interface Prepared {
@@ -41,6 +43,8 @@ export interface Target {
   readonly table: Pick<RelationInfo, 'schema' | 'name' | 'columns'>
   readonly relation: RelationInfo | undefined
   readonly create: readonly string[] | undefined
+  /** What `create` makes beside the table. */
+  readonly beside?: readonly string[]
   readonly problems: readonly Problem[]
 }
 
@@ -63,7 +67,24 @@ export async function findTargets(
         : await missingTarget(session, pair, relation, request)
     targets.push(shared === undefined ? target : { ...target, problems: [...target.problems, problem(pair, shared)] })
   }
-  return targets
+  return rehearsed(session, pairs, targets, request)
+}
+
+/** What `before` makes is not there yet, so that nothing that stands on it can be rehearsed. */
+async function rehearsed(
+  session: PostgresConnection,
+  pairs: readonly Pair[],
+  targets: readonly Target[],
+  { before = [] }: TargetRequest,
+): Promise<readonly Target[]> {
+  const creates = targets.map(({ create = [] }) => create)
+  const known = targets.some(({ problems }) => problems.length > 0)
+  if (known || before.length > 0 || creates.every((create) => create.length === 0)) return targets
+  const refused = await rehearseCreation(session, creates)
+  return targets.map((target, index) => {
+    const [pair, found] = [pairs[index], refused[index]]
+    return pair === undefined || found === undefined ? target : { ...target, problems: [problem(pair, found)] }
+  })
 }
 
 async function findTable(session: PostgresConnection, table: QualifiedName): Promise<RelationInfo | PgpackError> {
@@ -97,8 +118,7 @@ async function existingTarget(
     emptiedTogether: alone ? [] : oids,
     sharedShadow: perObject,
   })
-  const receiver = { versionNumber: session.versionNumber, binary: pair.binary }
-  const texts = columnProblems(pair.columns, relation, receiver)
+  const texts = [...columnProblems(pair.columns, relation, pair), ...(await typeProblems(session, pair, relation))]
   const mismatches = texts.map((text): Found => ({ code: 'TARGET_MISMATCH', text }))
   return {
     table: relation,
@@ -106,6 +126,21 @@ async function existingTarget(
     create: undefined,
     problems: [...mismatches, ...found].map((one) => problem(pair, one)),
   }
+}
+
+/** What types of the same name are made of; a bare file does not know, and text is parsed. */
+async function typeProblems(
+  session: PostgresConnection,
+  { columns, binary, definition }: Pair,
+  relation: RelationInfo,
+): Promise<readonly string[]> {
+  if (!binary || definition === undefined || definition.types.length === 0) return []
+  const there = relation.columns.filter((column) => columns.some(({ name }) => name === column.name))
+  const types = await describeTypes(
+    session,
+    there.map(({ typeOid }) => typeOid),
+  )
+  return definitionProblems(columns, definition.types, types)
 }
 
 async function missingTarget(
@@ -122,68 +157,15 @@ async function missingTarget(
     return { ...nothing, problems: [problem(pair, { code: 'POSTGRES_NO_RELATION', text })] }
   }
   const columns = definition.columns.map(futureColumn)
-  const { problems, types } = await creationProblems(session, to, definition)
-  const create = [...types.map(createType), createTable(to, definition, session.flavour)]
-  return { ...nothing, table: { ...to, columns }, create, problems: problems.map((one) => problem(pair, one)) }
+  const { problems, statements, beside } = await planCreation(session, pair, definition)
+  const found = problems.map((one) => problem(pair, one))
+  return { ...nothing, table: { ...to, columns }, create: statements, beside, problems: found }
 }
 
 /** A column as it will be in a table that is made. */
 function futureColumn({ name, type, typeOid, notNull }: ColumnDefinition): ColumnInfo {
   const unknown = { typmod: -1, typeLength: -1, dimensions: 0, typeKind: 'b', hasDefault: false, generated: false }
   return { name, typeName: type, typeOid, notNull, ...unknown, identity: undefined }
-}
-
-interface Creation {
-  readonly problems: readonly Found[]
-  /** To be made before the table. */
-  readonly types: readonly UserType[]
-}
-
-interface CreationFacts {
-  /** Null where the schema is not there. */
-  readonly creatable: boolean | null
-  /** Of the columns' types and the types that could be made, those that are not there. */
-  readonly missing: readonly string[]
-}
-
-/** to_regtype takes a cstring before PostgreSQL 9.6, and a text since. */
-const REGTYPE_TEXT_VERSION = 90_600
-
-function creationFacts(versionNumber: number): string {
-  const name = versionNumber >= REGTYPE_TEXT_VERSION ? 'type.name' : 'textout(type.name)'
-  return `SELECT
-  (SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_catalog.pg_namespace n WHERE n.nspname = $1) AS creatable,
-  coalesce((
-    SELECT json_agg(DISTINCT type.name) FROM unnest($2::text[]) AS type (name) WHERE to_regtype(${name}) IS NULL
-  ), '[]') AS missing`
-}
-
-async function creationProblems(
-  session: PostgresConnection,
-  { schema }: QualifiedName,
-  { columns, types }: TableDefinition,
-): Promise<Creation> {
-  const makeable = typesInOrder(
-    types,
-    columns.map(({ typeOid }) => typeOid),
-  )
-  const names = [...columns.map(({ type }) => type), ...makeable.map(quoteQualified)]
-  const [facts] = await session.query<CreationFacts>(creationFacts(session.versionNumber), [schema, names])
-  const { creatable = null, missing = [] } = facts ?? {}
-  const made = makeable.filter((type) => missing.includes(quoteQualified(type)))
-  const madeOids = new Set(made.flatMap(({ oid, arrayOid }) => [oid, arrayOid]))
-  const problems: Found[] = []
-  if (creatable === null)
-    problems.push({ code: 'POSTGRES_NO_RELATION', text: `schema ${schema} is not there: create it` })
-  if (creatable === false) {
-    problems.push({ code: 'POSTGRES_PRIVILEGE', text: `this user lacks CREATE on schema ${schema}` })
-  }
-  for (const { name, type, typeOid } of columns) {
-    if (!missing.includes(type) || madeOids.has(typeOid)) continue
-    const text = `column "${name}" is ${type}, which is not there: create the type, or its extension`
-    problems.push({ code: 'OBJECT_UNSUPPORTED', text })
-  }
-  return { problems, types: made }
 }
 
 /** Two objects into one table go together only where the second one does not undo the first. */
@@ -218,5 +200,6 @@ export function diagramOf(
       columns: table.map(({ name, typeName }) => ({ name, type: typeName })),
     },
     ...estimate,
+    beside: target?.beside ?? [],
   }
 }

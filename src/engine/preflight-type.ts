@@ -8,7 +8,7 @@ export interface SourceColumn {
   readonly typmod?: number
 }
 
-type TypedColumn = Pick<ColumnInfo, 'typeOid' | 'typeName' | 'typeKind' | 'typmod'>
+type TypedColumn = Pick<ColumnInfo, 'typeOid' | 'typeName' | 'typmod'>
 
 /** Below it an OID means the same type on every server (access/transam.h, FirstNormalObjectId). */
 const FIRST_USER_OID = 16_384
@@ -36,17 +36,11 @@ const ELEMENTS: Readonly<Record<number, number>> = {
 }
 
 /** User-defined types have other OIDs on other servers, so their names are compared; a bare file has no names to compare. */
-export function sameType(source: SourceColumn, target: TypedColumn): boolean {
+export function sameType(source: Omit<SourceColumn, 'name'>, target: Omit<TypedColumn, 'typmod'>): boolean {
   if (source.typeOid < FIRST_USER_OID || target.typeOid < FIRST_USER_OID) {
     return source.typeOid === target.typeOid || (isText(source.typeOid) && isText(target.typeOid))
   }
   return source.typeName === undefined || source.typeName === target.typeName
-}
-
-/** array_send and record_send write the OIDs of their elements' types, which older servers compare with their own. */
-export function carriesForeignOids(source: SourceColumn, target: TypedColumn): boolean {
-  const nested = target.typeKind === 'c' || target.typeName.endsWith('[]')
-  return nested && target.typeOid >= FIRST_USER_OID && source.typeOid !== target.typeOid
 }
 
 /** varchar and text have one binary form. */

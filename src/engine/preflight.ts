@@ -1,13 +1,10 @@
 import type { ColumnInfo, RelationInfo } from '../postgres/types.ts'
 import { throwProblems } from './preflight-report.ts'
-import { carriesForeignOids, modifierFits, type SourceColumn, sameType } from './preflight-type.ts'
+import { modifierFits, type SourceColumn, sameType } from './preflight-type.ts'
 
 export type { SourceColumn } from './preflight-type.ts'
 
 type Columns = Pick<RelationInfo, 'columns'>
-
-/** From PostgreSQL 14 on, array_recv and record_recv take the OID of a user's type for what the table declares. */
-const USER_OIDS_TAKEN_VERSION = 140_000
 
 /**
  * Everything about the target's columns that would make rows fail, or arrive changed, found before a row moves.
@@ -17,15 +14,13 @@ export function checkColumns(
   object: string,
   source: readonly SourceColumn[],
   target: Pick<RelationInfo, 'schema' | 'name' | 'columns'>,
-  server: { readonly versionNumber: number },
 ): void {
   const table = `${target.schema}.${target.name}`
-  const texts = columnProblems(source, target, { ...server, binary: true })
+  const texts = columnProblems(source, target, { binary: true })
   throwProblems(texts.map((text) => ({ code: 'TARGET_MISMATCH', object, table, text })))
 }
 
 export interface Receiver {
-  readonly versionNumber: number
   /** Binary COPY carries no types: a server takes an int8 for a float8 without a word. Of text it parses each value. */
   readonly binary: boolean
 }
@@ -35,11 +30,7 @@ export function columnProblems(source: readonly SourceColumn[], target: Columns,
   return [...givenProblems(source, target, receiver), ...missingProblems(source, target)]
 }
 
-function* givenProblems(
-  source: readonly SourceColumn[],
-  target: Columns,
-  { versionNumber, binary }: Receiver,
-): Generator<string> {
+function* givenProblems(source: readonly SourceColumn[], target: Columns, { binary }: Receiver): Generator<string> {
   const byName = new Map(target.columns.map((column) => [column.name, column]))
   for (const column of source) {
     const found = byName.get(column.name)
@@ -48,17 +39,15 @@ function* givenProblems(
     } else if (found.generated) {
       yield `column "${column.name}" is generated in the table and takes no value`
     } else if (binary) {
-      yield* typeProblems(column, found, versionNumber)
+      yield* typeProblems(column, found)
     }
   }
 }
 
-function* typeProblems(source: SourceColumn, target: ColumnInfo, versionNumber: number): Generator<string> {
+function* typeProblems(source: SourceColumn, target: ColumnInfo): Generator<string> {
   const { name, typeName } = source
   if (!sameType(source, target)) {
     yield `column "${name}" is ${typeName ?? `of type OID ${source.typeOid}`} in the file but ${target.typeName} in the table`
-  } else if (versionNumber < USER_OIDS_TAKEN_VERSION && carriesForeignOids(source, target)) {
-    yield `column "${name}" is ${target.typeName}, whose binary form holds type OIDs of the source database that mean nothing here`
   } else if (!modifierFits(source, target)) {
     yield `column "${name}" is ${typeName} in the file and may not fit ${target.typeName} in the table`
   }

@@ -1,9 +1,11 @@
+import { describeTable } from '../postgres/catalog.ts'
 import type { Distribution } from '../postgres/catalog-parts.ts'
-import type { UserType } from '../postgres/catalog-types.ts'
+import { describeTypes, type UserType } from '../postgres/catalog-types.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { type QualifiedName, quoteIdentifier, quoteQualified } from '../postgres/identifiers.ts'
 import type { Flavour } from '../postgres/types.ts'
 import type { Load } from './load.ts'
+import { oidTrees, withTargetOids } from './target-oids.ts'
 
 /** What a table is made of that is not there. */
 export interface TableDefinition {
@@ -48,8 +50,28 @@ function distributedBy({ policy, columns }: Distribution): string {
   return policy === 'Random' ? 'DISTRIBUTED RANDOMLY' : 'DISTRIBUTED REPLICATED'
 }
 
-/** Makes the tables that are not there, and their types; two objects may go into one, two tables may share a type. */
-export async function createTables(session: PostgresConnection, loads: readonly Load[]): Promise<void> {
+/** From PostgreSQL 14 on, array_recv and record_recv take the OID of a user's type for what the table declares. */
+const USER_OIDS_TAKEN_VERSION = 140_000
+
+/**
+ * Makes the tables that are not there, and what they stand on; two objects may go into one, two tables may share a type.
+ * @returns the loads as this server takes them
+ */
+export async function createTables(session: PostgresConnection, loads: readonly Load[]): Promise<readonly Load[]> {
   const tables = new Map(loads.map((load) => [quoteQualified(load.table), load.create ?? []]))
   for (const statement of new Set([...tables.values()].flat())) await session.query(statement)
+  if (session.versionNumber >= USER_OIDS_TAKEN_VERSION) return loads
+  const fitted: Load[] = []
+  for (const load of loads) fitted.push(load.foreignOids === true ? await withOids(session, load) : load)
+  return fitted
+}
+
+/** Types that were made a moment ago have OIDs only now. */
+async function withOids(session: PostgresConnection, load: Load): Promise<Load> {
+  const { columns } = load.create === undefined ? load.table : await describeTable(session, load.table)
+  const oidOf = new Map(columns.map(({ name, typeOid }) => [name, typeOid]))
+  const oids = load.columns.map((name) => oidOf.get(name) ?? 0)
+  const trees = oidTrees(await describeTypes(session, oids), oids)
+  if (trees.every((tree) => tree === undefined)) return load
+  return { ...load, parts: load.parts.map((part) => ('onSegments' in part ? part : withTargetOids(part, trees))) }
 }

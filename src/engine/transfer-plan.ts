@@ -133,6 +133,7 @@ function loadOf(pair: TransferPair, target: Target, { partOf }: TransferContext)
     name: pair.name,
     table: target.table,
     create: target.create,
+    foreignOids: true,
     columns,
     parts: pair.source.statements.map(partOf),
     repeatable: false,

@@ -8,6 +8,15 @@ CREATE TYPE pair AS (label text, amount numeric(8,2));
 CREATE TYPE floatrange AS RANGE (subtype = float8);
 `
 
+/** A base type that is none of PostgreSQL's own, without a library of its own: bytea by another name. */
+export function baseType(name: string): string {
+  const make = (suffix: string, taken: string, given: string, own: string) =>
+    `CREATE FUNCTION ${name}_${suffix}(${taken}) RETURNS ${given} LANGUAGE internal IMMUTABLE STRICT AS '${own}';`
+  return `CREATE TYPE ${name}; ${make('in', 'cstring', name, 'byteain')} ${make('out', name, 'cstring', 'byteaout')}
+    ${make('receive', 'internal', name, 'bytearecv')} ${make('send', name, 'bytea', 'byteasend')}
+    CREATE TYPE ${name} (INPUT = ${name}_in, OUTPUT = ${name}_out, RECEIVE = ${name}_receive, SEND = ${name}_send, LIKE = bytea);`
+}
+
 // What the PostgreSQL under test is too old for gives way to what comes near.
 const JSONPATH = testedMajor >= 12 ? 'jsonpath' : 'text'
 const THOUSANDS = testedMajor >= 15 ? 'numeric(5,-3)' : 'numeric(5,0)'

@@ -46,11 +46,12 @@ SELECT coalesce(json_agg(definition), '[]') AS definitions FROM (
 ) AS user_types`
 
 /**
- * Definitions from JSON: the list that TYPE_DEFINITIONS_SQL gives, perhaps kept in a file beside the dump.
+ * Definitions from JSON: the list that TYPE_DEFINITIONS_SQL gives, perhaps kept in a file beside the dump. A base type
+ * that is said to be like none (null) is left out, and passes as its bytes.
  * @throws PgpackError CONFIG_INVALID
  */
 export function parseTypeDefinitions(json: string): TypeDefinition[] {
-  const list = parseList(json)
+  const list = parseList(json).filter((item) => !isOpaque(item))
   for (const item of list) {
     if (!isDefinition(item)) throw new PgpackError('CONFIG_INVALID', `not the definition of a type: ${describe(item)}`)
   }
@@ -87,6 +88,12 @@ const KINDS: Readonly<Record<TypeDefinition['kind'], (fields: Fields) => boolean
   range: ({ subtype }) => isOid(subtype),
   multirange: ({ range }) => isOid(range),
   base: ({ like }) => isName(like),
+}
+
+function isOpaque(item: unknown): boolean {
+  if (typeof item !== 'object' || item === null) return false
+  const { kind, like }: Fields = { ...item }
+  return kind === 'base' && like === null
 }
 
 function isDefinition(item: unknown): item is TypeDefinition {

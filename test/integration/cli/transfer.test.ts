@@ -116,6 +116,7 @@ describe('pgpack restore', () => {
     [['--table', 't'], 'either --in'],
     [['--from', 'x.xml', '--table', 't'], '.ndjson or .csv'],
     [['--from', 'x.csv'], 'give --table'],
+    [['--from', 'x.csv', '--table', 't', '--rejects', 'y'], 'give --copy-option log_errors too'],
   ])('refuses %j', async (args, message) => {
     const { code, stderr } = await restore(...args)
     expect(code).toBe(42)

@@ -15,11 +15,15 @@ const postgres = usePostgres({
 })
 const folder = useFolder()
 
-/** Looks larger than any table here, so that it is read first; then it waits before its first row. */
+/**
+ * Looks larger than any table here, so that it is read first; then it waits before its first row. Before PostgreSQL 12 the
+ * planner takes every generate_series for 1000 rows.
+ */
 const sleeping = (name: string, seconds: number): DumpObject => ({
   query: {
     name,
-    sql: `SELECT i, repeat('x', 100) AS filler, (SELECT pg_sleep(${seconds}))::text AS slept FROM generate_series(1, 1000000) i LIMIT 500000`,
+    sql: `SELECT i, repeat('x', 100) AS filler, (SELECT pg_sleep(${seconds}))::text AS slept
+      FROM generate_series(1, 1000) i, generate_series(1, 1000) LIMIT 500000`,
   },
 })
 const orders: DumpObject = { table: { schema: 'public', name: 'orders' } }

@@ -156,13 +156,6 @@ describe.each([1, 3])('CreateIfMissing over %i connections', (connections) => {
     for (let time = 0; time < 2; time += 1) await into('made', { mode: 'CreateIfMissing', connections, runId: 'uid-1' })
     expect(await fingerprint(postgres.database, 'made')).toEqual(await all())
   })
-
-  it('asks for a schema that is not there', async () => {
-    const objects = [{ from: 'public.orders', to: { schema: 'nowhere', name: 'made' } }]
-    const error = await failureOf(into('', { mode: 'CreateIfMissing', connections, objects }))
-    expect(error).toMatchObject({ code: 'POSTGRES_NO_RELATION' })
-    expect(error.message).toContain('schema nowhere is not there')
-  })
 })
 
 describe('sequences of a loaded table', () => {

@@ -22,6 +22,19 @@ describe('the summary', () => {
     expect(terminal.stderr.text).toBe('')
   })
 
+  it('says how many rows were rejected, and where they are when they were kept', () => {
+    const said = (more: Partial<Summary>) => {
+      const terminal = fakeTerminal()
+      printSummary(terminal, 'restored', { ...summary, ...more }, false)
+      return terminal.stdout.text
+    }
+    expect(said({ rejectedRows: '0' })).toMatch(/\(4\.0 MiB\/s\)\n$/)
+    expect(said({ rejectedRows: '1234' })).toMatch(/; 1,234 rows rejected\n$/)
+    expect(said({ rejectedRows: '1', rejects: 'file:///dumps/rejects' })).toMatch(
+      /; 1 rows rejected in file:\/\/\/dumps\/rejects\n$/,
+    )
+  })
+
   it('is one line of JSON for a script, with counts as decimal strings', () => {
     const terminal = fakeTerminal()
     printSummary(terminal, 'dumped', summary, true)

@@ -42,6 +42,18 @@ describe('a transfer diagram', () => {
     )
   })
 
+  it('lists what is made beside a table, a line each, and how many it leaves out', () => {
+    const { full, short } = transferDiagram(plan({ ...orders, beside: ['schema archive', 'type archive.mood'] }))
+    expect(full.split('\n').slice(-3)).toEqual([
+      '  2 columns, about 5,000 rows, 1.2 MiB',
+      '  makes schema archive',
+      '  makes type archive.mood',
+    ])
+    expect(short).not.toContain('makes')
+    const many = transferDiagram(plan({ ...orders, beside: Array.from({ length: 50 }, (_, i) => `type t${i}`) }))
+    expect(many.full.split('\n').slice(-2)).toEqual(['  makes type t39', '  … and 10 more objects'])
+  })
+
   it('says nothing of sizes that nobody knows', () => {
     const { rows: _rows, bytes: _bytes, ...unknown } = orders
     expect(transferDiagram(plan(unknown)).short).toMatch(/: 2 columns$/)

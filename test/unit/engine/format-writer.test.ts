@@ -73,6 +73,16 @@ describe.each(methods)('what COPY sends, stored as %j', (compression) => {
     expect(released.sort((one, other) => one - other)).toEqual([...Array(20).keys()])
   })
 
+  it('needs no further piece to give back a large one, for which COPY may be waiting', async () => {
+    const released: number[] = []
+    const writer = new FormatWriter(memorySink(), compression)
+    for (let index = 0; index < 3; index += 1) {
+      await writer.write(Buffer.alloc(17 * 1024 ** 2, index), () => released.push(index))
+      expect(released).toHaveLength(index + 1)
+    }
+    expect((await writer.finish()).rawBytes).toBe(BigInt(3 * 17 * 1024 ** 2))
+  })
+
   it('ends with the error of the sink, and completes nothing', async () => {
     const sink = memorySink(3)
     const writer = new FormatWriter(sink, compression)

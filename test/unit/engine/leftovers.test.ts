@@ -3,10 +3,13 @@ import { removeBelow, removeEarlierAttempts } from '../../../src/engine/leftover
 import { PgpackError } from '../../../src/errors.ts'
 import type { ObjectInfo, ObjectStore } from '../../../src/storage/store.ts'
 import { testContext } from '../../support/engine.ts'
+import { RecordingLog } from '../operator/manager/recordinglog.ts'
 
 /** As much of a store as a removal needs. */
-class Keys implements Pick<ObjectStore, 'list' | 'stat' | 'remove'> {
+class Keys implements Pick<ObjectStore, 'list' | 'stat' | 'remove' | 'abortUploads'> {
   readonly keys: Set<string>
+  uploads: string[] = []
+  beforeAbort: () => void = () => undefined
   readonly batches: number[] = []
   beforeRemove: () => void = () => undefined
 
@@ -25,6 +28,13 @@ class Keys implements Pick<ObjectStore, 'list' | 'stat' | 'remove'> {
     this.beforeRemove()
     this.batches.push(keys.length)
     for (const key of keys) this.keys.delete(key)
+  }
+
+  async abortUploads(prefix: string, _: AbortSignal, wanted: (key: string) => boolean = () => true): Promise<number> {
+    this.beforeAbort()
+    const gone = this.uploads.filter((key) => key.startsWith(prefix) && wanted(key))
+    this.uploads = this.uploads.filter((key) => !gone.includes(key))
+    return gone.length
   }
 
   get store(): ObjectStore {
@@ -55,6 +65,24 @@ describe('a new attempt of a dump', () => {
     const keys = new Keys(...kept)
     await clean(keys)
     expect([...keys.keys]).toEqual(kept)
+  })
+
+  it('gives up the uploads of other attempts, whole ones too, and no others', async () => {
+    const keys = new Keys('shop/orders-1a/pod-1/manifest.json')
+    const kept = ['shop/orders-1a/pod-3/a.pgpack', 'shop/orders-1a2/pod-1/a.pgpack', 'shop/orders-1a']
+    keys.uploads = [...kept, 'shop/orders-1a/pod-1/a.pgpack', 'shop/orders-1a/pod-2/b.pgpack']
+    await clean(keys)
+    expect(keys.uploads).toEqual(kept)
+  })
+
+  it('is not held up where uploads may not be listed, and tells it', async () => {
+    const keys = new Keys()
+    keys.beforeAbort = () => {
+      throw new PgpackError('STORE_DENIED', 'not allowed')
+    }
+    const log = new RecordingLog()
+    await removeEarlierAttempts(keys.store, 'shop/orders-1a', 'pod-3', { ...testContext(), log })
+    expect(log.messages('warn')).toEqual(['unfinished uploads of earlier attempts may remain in the store'])
   })
 
   it('leaves no manifest of a dump whose files are gone', async () => {

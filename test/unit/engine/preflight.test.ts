@@ -75,13 +75,9 @@ const from = (name: string, typed: Typed): SourceColumn => ({ name, ...typed })
 /** What a bare file knows: name and OID. */
 const bare = (name: string, { typeOid }: Typed): SourceColumn => ({ name, typeOid })
 
-function refusal(
-  source: readonly SourceColumn[],
-  table: RelationInfo,
-  versionNumber = 180_000,
-): PgpackError | undefined {
+function refusal(source: readonly SourceColumn[], table: RelationInfo): PgpackError | undefined {
   try {
-    checkColumns('public.orders', source, table, { versionNumber })
+    checkColumns('public.orders', source, table)
     return undefined
   } catch (error) {
     if (error instanceof PgpackError) return error
@@ -205,33 +201,6 @@ describe('types', () => {
     expect(fits(text, type(16_500, 'public.mood'))).toBe(false)
     expect(refusal([bare('a', type(16_500, ''))], target(column('a', text)))).toBeDefined()
     expect(fits(type(16_384, 'public.first'), type(16_383, 'last'))).toBe(false)
-  })
-})
-
-describe('values that hold the OIDs of user types', () => {
-  const moods = (oid: number) => type(oid, 'public.mood[]')
-  const nested: [what: string, source: Typed, wanted: ColumnInfo][] = [
-    ['arrays', moods(16_501), column('a', moods(99_001))],
-    ['composites', type(16_510, 'public.pair'), column('a', type(99_010, 'public.pair'), { typeKind: 'c' })],
-  ]
-
-  it.each(nested)('are refused by servers before PostgreSQL 14, which compare them: %s', (_, source, wanted) => {
-    const error = refusal([from('a', source)], target(wanted), 139_999)
-    expect(error).toMatchObject({ code: 'TARGET_MISMATCH' })
-    expect(error?.message).toContain(`column "a" is ${wanted.typeName}, whose binary form holds type OIDs`)
-  })
-
-  it.each(nested)('are taken by PostgreSQL 14 and later: %s', (_, source, wanted) => {
-    expect(refusal([from('a', source)], target(wanted), 140_000)).toBeUndefined()
-  })
-
-  it('are taken where the OIDs are the same, and where the values hold none', () => {
-    expect(refusal([from('a', moods(16_501))], target(column('a', moods(16_501))), 90_426)).toBeUndefined()
-    expect(
-      refusal([from('a', type(16_500, 'public.mood'))], target(column('a', type(99_000, 'public.mood'))), 90_426),
-    ).toBeUndefined()
-    const integers = type(1007, 'integer[]')
-    expect(refusal([from('a', integers)], target(column('a', integers)), 90_426)).toBeUndefined()
   })
 })
 

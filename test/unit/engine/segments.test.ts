@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { checkSegmentPaths, isOnSegments, withObjectName } from '../../../src/engine/segments.ts'
+import { checkInStore, checkSegmentPaths, isOnSegments, withObjectName } from '../../../src/engine/segments.ts'
 
 const table = { schema: 'public', name: 'my table' }
 
@@ -26,6 +26,16 @@ describe('the path of the segments files', () => {
     checkSegmentPaths({ onSegment: '/d/<SEGID>-<OBJECT>' }, 2)
     expect(() => checkSegmentPaths({ onSegment: '/d/<SEGID>' }, 2)).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID', details: { expected: '<OBJECT>', found: '/d/<SEGID>' } }),
+    )
+  })
+
+  it('is nothing for rows that lie in the store', () => {
+    checkInStore('rows.csv', { header: 'Present' })
+    expect(() => checkInStore('rows.csv', { onSegment: '/d/<SEGID>' })).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('rows.csv lies in the store'),
+      }),
     )
   })
 

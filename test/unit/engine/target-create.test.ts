@@ -67,20 +67,61 @@ const pair: UserType = {
     { name: 'amount', oid: 20_003, type: 'public.positive' },
   ],
 }
-const range: UserType = { kind: 'range', oid: 20_005, schema: 'public', name: 'r', arrayOid: 20_006, subtype: 701 }
+const range: UserType = {
+  kind: 'range',
+  oid: 20_005,
+  schema: 'public',
+  name: 'moods',
+  arrayOid: 20_006,
+  subtype: 20_001,
+  subtypeName: 'public.mood',
+  opclass: null,
+  collation: null,
+  canonical: null,
+  subtypeDiff: null,
+}
+const multirange: UserType = {
+  kind: 'multirange',
+  oid: 19_500,
+  schema: 'public',
+  name: 'all_moods',
+  arrayOid: 19_501,
+  range: 20_005,
+}
 
 describe('the types of a table that is made', () => {
   it('come after those that they stand on, each once', () => {
     expect(typesInOrder([pair, mood, positive, range], [19_000, 20_002, 23])).toEqual([mood, positive, pair])
-    expect(typesInOrder([pair, mood, positive, range], [19_001, 20_005])).toEqual([mood, positive, pair])
+    expect(typesInOrder([multirange, pair, mood, positive, range], [19_501, 20_005])).toEqual([mood, range, multirange])
     expect(typesInOrder([pair, mood, positive], [20])).toEqual([])
   })
 
   it('are made as the source has them', () => {
-    expect(createType(mood)).toBe(`CREATE TYPE "public"."mood" AS ENUM ('sad', 'it''s ok')`)
-    expect(createType(positive)).toBe(
+    expect(createType(mood, 180_000)).toBe(`CREATE TYPE "public"."mood" AS ENUM ('sad', 'it''s ok')`)
+    expect(createType(positive, 180_000)).toBe(
       'CREATE DOMAIN "public"."positive" AS integer DEFAULT 1 NOT NULL CONSTRAINT "positive_check" CHECK ((VALUE > 0))',
     )
-    expect(createType(pair)).toBe('CREATE TYPE "public"."pair" AS ("moods" public.mood[], "amount" public.positive)')
+    expect(createType(pair, 180_000)).toBe(
+      'CREATE TYPE "public"."pair" AS ("moods" public.mood[], "amount" public.positive)',
+    )
+    expect(createType(range, 180_000)).toBe('CREATE TYPE "public"."moods" AS RANGE (SUBTYPE = public.mood)')
+  })
+
+  it('are ranges with all that the source chose for them, and what the server is too old for left out', () => {
+    const chosen: UserType = {
+      ...range,
+      subtypeName: 'text',
+      opclass: 'pg_catalog.text_pattern_ops',
+      collation: 'pg_catalog."C"',
+      subtypeDiff: 'pg_catalog.int4range_subdiff',
+      multirange: 'public.all_moods',
+    }
+    const options =
+      'SUBTYPE = text, SUBTYPE_OPCLASS = pg_catalog.text_pattern_ops, COLLATION = pg_catalog."C", SUBTYPE_DIFF = pg_catalog.int4range_subdiff'
+    expect(createType(chosen, 139_999)).toBe(`CREATE TYPE "public"."moods" AS RANGE (${options})`)
+    expect(createType(chosen, 140_000)).toBe(
+      `CREATE TYPE "public"."moods" AS RANGE (${options}, MULTIRANGE_TYPE_NAME = public.all_moods)`,
+    )
+    expect(createType({ ...range, subtypeDiff: 'public.distance' }, 180_000)).not.toContain('SUBTYPE_DIFF')
   })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { decompress } from '../../../src/compression/decompress.ts'
 import { WRITABLE_METHODS } from '../../../src/compression/method.ts'
+import { own } from '../../../src/memory.ts'
 import { PGPackReader } from '../../../src/pgpack/reader.ts'
 import { bufferSource } from '../../../src/pgpack/source.ts'
 import { PGPackWriter } from '../../../src/pgpack/writer.ts'
@@ -57,6 +58,23 @@ describe('PGPackWriter', () => {
     expect(released.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, index) => index))
     const body = sink.file?.subarray(bodyOffset) ?? Buffer.alloc(0)
     expect(await join(decompress(method, inPieces(body)))).toEqual(pgcopy(rows(30_000)))
+  })
+
+  it('leaves memory to the caller that it writes as it is: another chunk may lie in the same', async () => {
+    const sink = new MemorySink()
+    const writer = new PGPackWriter(sink, { columns: COLUMNS, compression: { method: 'None' } })
+    const chunks = Array.from({ length: 30 }, (_, index) => rows(10, index * 10))
+    const all = Buffer.concat(chunks)
+    const counted = own(Buffer.allocUnsafeSlow(all.length))
+    all.copy(counted)
+    let at = 0
+    for (const { length } of chunks) {
+      await writer.writeRows(counted.subarray(at, at + length), 10)
+      at += length
+    }
+    const { bodyOffset } = await writer.finish()
+    const body = sink.file?.subarray(bodyOffset) ?? Buffer.alloc(0)
+    expect(body.equals(pgcopy(all))).toBe(true)
   })
 
   it('writes and releases a chunk of many megabytes without waiting for another', async () => {

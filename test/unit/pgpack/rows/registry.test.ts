@@ -110,6 +110,11 @@ describe('definitions in JSON', () => {
     expect(parseTypeDefinitions(JSON.stringify(definitions))).toEqual(definitions)
   })
 
+  it('leave out what is like no known type', () => {
+    const cube = { kind: 'base', oid: 20_500, name: 'cube', arrayOid: 20_501, like: null }
+    expect(parseTypeDefinitions(JSON.stringify([cube, ...definitions]))).toEqual(definitions)
+  })
+
   it.each([
     '',
     '{}',
