@@ -2,6 +2,9 @@ import type { Config } from 'jest'
 
 const config: Config = {
   testEnvironment: 'node',
+  globalSetup: '<rootDir>/test/support/jest-setup.ts',
+  setupFilesAfterEnv: ['<rootDir>/test/support/jest-equality.ts'],
+  globalTeardown: '<rootDir>/test/support/jest-teardown.ts',
   // Deadlines that tell a hang from a busy machine; a test that waits for less says so itself.
   testTimeout: 60_000,
   maxWorkers: 2,

@@ -1,16 +1,12 @@
 /**
- * `npm test`: static checks, unit, integration and e2e tests, in the order in which they fail fastest.
+ * `npm test`: static checks, unit, integration and e2e tests. What waits (for a cluster, for a second command) runs
+ * beside what works, and is told after it.
  *
  * It goes on after a failure, so that one run shows all there is to mend, and ends with one line of totals.
  */
-import { npm, runOnPostgres, runSuite, type Totals } from './suites.ts'
+import { type Section, Sections } from './sections.ts'
+import { type CommandOptions, npm, runOnPostgres, runSuite, type Totals } from './suites.ts'
 import { POSTGRES_MAJORS } from './support/postgres-versions.ts'
-
-const CHECKS: readonly (readonly [name: string, args: readonly string[]])[] = [
-  ['lint', ['run', '--silent', 'lint']],
-  ['typecheck', ['run', '--silent', 'typecheck']],
-  ['generated files', ['run', '--silent', 'generate', '--', '--check']],
-]
 
 /** What the oldest PostgreSQL must show in every run: that it is set up, asked, read and written as the newest one is. */
 const ON_THE_OLDEST = [
@@ -24,36 +20,63 @@ const [oldest = Number.NaN] = POSTGRES_MAJORS
 let passed = 0
 let failed = 0
 const start = performance.now()
+const sections = new Sections((text) => process.stdout.write(text))
 
-function announce(name: string): void {
-  process.stdout.write(`\n== ${name} (${((performance.now() - start) / 1000).toFixed(0)} s since the start)\n`)
+function seconds(): string {
+  return ((performance.now() - start) / 1000).toFixed(0)
 }
 
-function count(totals: Totals): void {
+/** Something to run, with its place in the output. */
+interface Step {
+  run(): Promise<void>
+}
+
+/** A step's section comes below those of the steps that were made before it, whenever they run. */
+function step(title: string, work: (options: CommandOptions) => Promise<Totals>): Step {
+  const section = sections.open(title)
+  return { run: () => perform(section, work) }
+}
+
+async function perform(section: Section, work: (options: CommandOptions) => Promise<Totals>): Promise<void> {
+  const from = seconds()
+  const totals = await work({ output: (text) => section.write(text) })
   passed += totals.passed
   failed += totals.failed
+  section.write(`${totals.failed === 0 ? 'passed' : 'FAILED'}, from ${from} s to ${seconds()} s since the start\n`)
+  section.close()
 }
 
 /** One command that passes or fails as a whole. */
-async function check(name: string, args: readonly string[]): Promise<void> {
-  announce(name)
-  const ok = (await npm(args)) === 0
-  count({ passed: ok ? 1 : 0, failed: ok ? 0 : 1 })
+function check(title: string, ...args: readonly string[]): Step {
+  return step(title, async (options) => {
+    const ok = (await npm(['run', '--silent', ...args], options)) === 0
+    return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 }
+  })
 }
 
-async function suite(name: 'unit' | 'integration' | 'e2e'): Promise<void> {
-  announce(`${name} tests`)
-  count(await runSuite(`test:${name}`))
+function suite(title: string, script: string): Step {
+  return step(title, (options) => runSuite(script, [], options))
 }
 
-for (const [name, args] of CHECKS) await check(name, args)
-await suite('unit')
+async function inTurn(...steps: readonly Step[]): Promise<void> {
+  for (const each of steps) await each.run()
+}
+
+const lint = check('lint', 'lint')
+const types = check('typecheck', 'typecheck')
+const generated = check('generated files', 'generate', '--', '--check')
+const unit = suite('unit tests', 'test:unit')
 // Not within a test, whose deadline is no measure of how long a first build takes.
-await check('servers for the tests', ['run', '--silent', 'cluster', '--', 'prepare'])
-await suite('integration')
-announce(`integration tests on PostgreSQL ${oldest}`)
-count(await runOnPostgres(oldest, ON_THE_OLDEST))
-await suite('e2e')
-announce('totals')
-process.stdout.write(`${passed} passed, ${failed} failed\n`)
+const servers = check('servers for the tests', 'cluster', '--', 'prepare')
+const operator = check('cluster with the operator', 'cluster', '--', 'operator')
+const integration = suite('integration tests', 'test:integration')
+const onTheOldest = step(`integration tests on PostgreSQL ${oldest}`, (options) =>
+  runOnPostgres(oldest, ON_THE_OLDEST, options),
+)
+const together = suite('e2e tests', 'test:e2e:together')
+const alone = suite('e2e tests that stop what all share', 'test:e2e:alone')
+
+await Promise.all([inTurn(lint, types, generated), unit.run(), inTurn(servers, operator)])
+await Promise.all([inTurn(integration, onTheOldest), inTurn(together, alone)])
+process.stdout.write(`\n== totals (${seconds()} s since the start)\n${passed} passed, ${failed} failed\n`)
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1

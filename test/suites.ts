@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { postgresOfMajor } from './support/postgres-versions.ts'
 
 export interface Totals {
@@ -9,13 +11,31 @@ export interface Totals {
   readonly failed: number
 }
 
-/** Runs npm with its output on ours. Resolves with the exit code; a signal counts as failure. */
-export function npm(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('npm', args, { stdio: 'inherit', env: { ...process.env, ...environment } })
-    child.on('error', reject)
-    child.on('exit', (code) => resolve(code ?? 1))
+/** For output that is under way when its command has ended. */
+const DRAIN_MS = 5_000
+
+/** How a command is run. */
+export interface CommandOptions {
+  /** Added to this process's own environment. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Takes what it says; by default it is said on this process's own streams. */
+  readonly output?: (text: Uint8Array) => void
+}
+
+/** Runs npm. Resolves with the exit code; a signal counts as failure. */
+export async function npm(args: readonly string[], options: CommandOptions = {}): Promise<number> {
+  const { environment, output } = options
+  // Behind a pipe, commands would not know that colours are wanted.
+  const colours = output !== undefined && process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
+  const child = spawn('npm', args, {
+    stdio: output === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...colours, ...environment },
   })
+  if (output !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.on('data', output)
+  const exited = new Promise((resolve) => child.on('exit', resolve))
+  // What it has started may outlive it, and hold its output open.
+  await Promise.race([once(child, 'close'), exited.then(() => delay(DRAIN_MS, undefined, { ref: false }))])
+  return child.exitCode ?? 1
 }
 
 /**
@@ -25,12 +45,12 @@ export function npm(args: readonly string[], environment: Readonly<Record<string
 export async function runSuite(
   script: string,
   args: readonly string[] = [],
-  environment: Readonly<Record<string, string>> = {},
+  options: CommandOptions = {},
 ): Promise<Totals> {
   const directory = mkdtempSync(join(tmpdir(), 'pgpack-test-'))
   const file = join(directory, 'report.json')
   try {
-    const code = await npm(['run', '--silent', script, '--', '--json', `--outputFile=${file}`, ...args], environment)
+    const code = await npm(['run', '--silent', script, '--', '--json', `--outputFile=${file}`, ...args], options)
     const { passed, failed } = readReport(file)
     return { passed, failed: failed === 0 && code !== 0 ? 1 : failed }
   } finally {
@@ -39,14 +59,19 @@ export async function runSuite(
 }
 
 /** Runs test files, or folders of them, on a major version of PostgreSQL that is fetched first. */
-export async function runOnPostgres(major: number, paths: readonly string[]): Promise<Totals> {
+export async function runOnPostgres(
+  major: number,
+  paths: readonly string[],
+  options: CommandOptions = {},
+): Promise<Totals> {
   try {
     await postgresOfMajor(major)
   } catch (error) {
     process.stderr.write(`PostgreSQL ${major} cannot be had: ${String(error)}\n`)
     return { passed: 0, failed: 1 }
   }
-  return runSuite('jest', ['--maxWorkers=4', ...paths], { PGPACK_TEST_POSTGRES_VERSION: String(major) })
+  const environment = { ...options.environment, PGPACK_TEST_POSTGRES_VERSION: String(major) }
+  return runSuite('jest', ['--maxWorkers=4', ...paths], { ...options, environment })
 }
 
 function readReport(file: string): Totals {

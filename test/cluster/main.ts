@@ -3,12 +3,14 @@ import { HarnessError } from './errors.ts'
 import { detectFlavour, ensureCluster, findCluster, removeCluster } from './index.ts'
 import { ensurePackages } from './packages.ts'
 import { say } from './progress.ts'
+import { installOperator } from './quickstart/operator.ts'
 import { ensureTools, findTool } from './tools.ts'
 
 const usage = `Usage: npm run cluster -- COMMAND
 
   up               a cluster that is ready: the one KUBECONFIG names, or kind, or one node on this machine
   image            build the operator's image and make it known to the cluster; prints its reference
+  operator         up, and the operator of this checkout at work in it
   status           what cluster there is, its nodes and pods
   kubectl ARGS...  run kubectl in it
   helm ARGS...     run Helm in it
@@ -25,6 +27,7 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
     print(kubeconfig)
   },
   image: async () => print(await (await ensureCluster()).loadOperatorImage()),
+  operator: async () => installOperator(await ensureCluster()),
   status: async () => {
     const flavour = await detectFlavour()
     const cluster = await findCluster()

@@ -80,7 +80,7 @@ export async function copyingBackend(
   server: PostgresServer,
   fits: (backend: Backend) => boolean = () => true,
 ): Promise<Backend> {
-  return waitFor('a backend that runs COPY', 20_000, async () => {
+  return waitFor('a backend that runs COPY', 45_000, async () => {
     const backends = await backendsOf(server)
     return backends.find((backend) => backend.state === 'active' && backend.query.startsWith('COPY') && fits(backend))
   })

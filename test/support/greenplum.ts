@@ -46,3 +46,9 @@ async function run<R extends pg.QueryResultRow>(
     await client.end()
   }
 }
+
+/** Removes the files below the segments' own folders whose names begin so. @param table any table */
+export async function removeSegmentFiles({ query }: TestDatabase, table: string, start: string): Promise<void> {
+  // The command must name <SEGID>.
+  await query(`COPY ${table} TO PROGRAM 'cat > /dev/null; rm -f <SEG_DATA_DIR>/${start}*; : <SEGID>' ON SEGMENT`)
+}

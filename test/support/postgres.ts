@@ -1,5 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals'
-import { type PostgresOptions, type PostgresServer, startPostgres, type TestDatabase } from './postgres-server.ts'
+import { memoryFolder } from './memory-folder.ts'
+import {
+  HOME_PREFIX,
+  type PostgresOptions,
+  type PostgresServer,
+  startPostgres as startServer,
+  type TestDatabase,
+} from './postgres-server.ts'
 
 // The server itself is a module of its own, for scripts that run without Jest.
 export * from './postgres-server.ts'
@@ -8,6 +15,12 @@ export interface PostgresFixture {
   readonly server: PostgresServer
   /** The running test's own database, empty or as `setup` left the template. */
   readonly database: TestDatabase
+}
+
+/** Starts a PostgreSQL that has its files in memory where there is room: a database is made there in a fifth of the time. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const parent = await memoryFolder(HOME_PREFIX)
+  return startServer({ ...(parent !== undefined && { parent }), ...options })
 }
 
 /**

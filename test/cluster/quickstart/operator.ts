@@ -1,5 +1,6 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { withLock } from '../cache.ts'
+import { digest, digestFiles, withLock } from '../cache.ts'
 import type { Cluster } from '../client.ts'
 import { repositoryDirectory } from '../settings.ts'
 import { ensureRestrictedNamespace } from './namespace.ts'
@@ -17,15 +18,38 @@ export async function installOperator(cluster: Cluster): Promise<void> {
     ensureRestrictedNamespace(cluster, OPERATOR.namespace),
   ])
   const values = { ...imageValues(reference), 'image.pullPolicy': 'IfNotPresent' }
+  const settings = Object.entries(values).flatMap(([name, value]) => ['--set-string', `${name}=${value}`])
+  const content = await contentOf(settings)
   // Two test files may want it at once, and Helm takes one at a time.
   await withLock(`Helm release ${OPERATOR.release}`, async () => {
+    if (await isInstalled(cluster, content)) return waitForOperator(cluster)
     await removeInterrupted(cluster)
     await cluster.helm([
-      ...['upgrade', '--install', OPERATOR.release, chart, ...inNamespace],
-      ...Object.entries(values).flatMap(([name, value]) => ['--set-string', `${name}=${value}`]),
-      ...['--wait', '--timeout', '180s'],
+      ...['upgrade', '--install', OPERATOR.release, chart, ...inNamespace, ...settings],
+      ...['--description', content, '--wait', '--timeout', '180s'],
     ])
   })
+}
+
+/** Names what a release is made of: the chart's files and the settings. */
+async function contentOf(settings: readonly string[]): Promise<string> {
+  const entries = await readdir(chart, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  return `content ${digest(...settings, await digestFiles(files.sort()))}`
+}
+
+/** Whether the release is what it would become: then Helm, which takes seconds, need not be asked again. */
+async function isInstalled(cluster: Cluster, content: string): Promise<boolean> {
+  const secrets = ['get', 'secrets', '--selector', `owner=helm,name=${OPERATOR.release},status=deployed`]
+  if ((await cluster.kubectl([...secrets, ...inNamespace, '--output', 'name'])) === '') return false
+  const json = await cluster.helm(['history', OPERATOR.release, '--max', '1', '--output', 'json', ...inNamespace])
+  const [latest] = JSON.parse(json) as { status: string; description: string }[]
+  return latest?.status === 'deployed' && latest.description === content
+}
+
+async function waitForOperator(cluster: Cluster): Promise<void> {
+  const selector = ['--selector', `app.kubernetes.io/instance=${OPERATOR.release}`]
+  await cluster.kubectl(['rollout', 'status', 'deployment', ...selector, ...inNamespace, '--timeout', '180s'])
 }
 
 interface Release {

@@ -22,8 +22,8 @@ interface Right {
   readonly names?: readonly string[]
 }
 
-/** Renewed often, so that it is soon seen to be refused, and not lost on a busy machine. */
-const TIMING = { retryPeriodMs: 400 }
+/** Renewed often, so that it is soon seen to be refused; never lost because the machine is busy. */
+const TIMING = { leaseDurationMs: 120_000, renewDeadlineMs: 90_000, retryPeriodMs: 400 }
 /** Operators at work at one time. */
 const AT_ONCE = 6
 /** The longest that the life of a run takes: one waits for its pendingDeadlineSeconds. */

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { waitFor } from '../../cluster/processes.ts'
-import { LogNode, Population, RequestCount } from '../../support/operator-load.ts'
+import { LogNode, Population } from '../../support/operator-load.ts'
 import { mountServiceAccount, OperatorProcess, type ServiceAccount } from '../../support/operator-process.ts'
 import { installChart, RELEASE } from '../../support/release.ts'
+import { RequestCount } from '../../support/request-count.ts'
 import { TestCluster } from './controllers/cluster.ts'
 
 /** One page. */
@@ -24,11 +25,12 @@ beforeAll(async () => {
   await installChart(cluster.kubeconfig)
   account = await mountServiceAccount(cluster, RELEASE.namespace, RELEASE.fullname)
   node = await LogNode.start(cluster.client)
-  population = new Population(cluster, await cluster.namespace())
+  population = await Population.start(cluster)
   await population.addFinished(FINISHED)
 }, 120_000)
 afterAll(async () => {
   await operator?.kill()
+  await population?.stop()
   await node?.stop()
   await account?.remove()
   await cluster?.stop()
@@ -73,8 +75,7 @@ describe('an operator with many runs', () => {
   it('makes few requests for each run that it serves, and no list of pods or Jobs', async () => {
     const count = await RequestCount.start(cluster.kubeconfig)
     const before = await operator.metrics()
-    const runs = await population.addRunning(RUNNING)
-    await population.reachRunning(runs)
+    await population.addRunning(RUNNING)
     await settled()
     const after = await operator.metrics()
     const own = after.sum('rest_client_requests_total') - before.sum('rest_client_requests_total')

@@ -1,56 +1,28 @@
 import type { ChildProcess } from 'node:child_process'
-import { KubeConfig } from '@kubernetes/client-node'
 import { plainCustomResourceDefinitions } from '../../../../scripts/generate/crds.ts'
 import { silentLogger } from '../../../../src/log.ts'
-import { type ClusterAccess, type OperatorOptions, runOperator } from '../../../../src/operator/index.ts'
-import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
-import type { ApiObject, Resource } from '../../../../src/operator/manager/resources.ts'
-import { RestClient } from '../../../../src/operator/manager/rest.ts'
-import { type ControlPlane, startControlPlane } from '../../../cluster/controlplane.ts'
+import { type OperatorOptions, runOperator } from '../../../../src/operator/index.ts'
+import { startControlPlane } from '../../../cluster/controlplane.ts'
 import { appendingTo, startBound, stop } from '../../../cluster/processes.ts'
 import { ensureTools } from '../../../cluster/tools.ts'
-
-interface CustomResourceDefinition extends ApiObject {
-  readonly spec?: { readonly names?: { readonly shortNames?: readonly string[] } }
-  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
-}
-
-const CRDS: Resource<CustomResourceDefinition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  namespaced: false,
-}
-export const NAMESPACES: Resource = {
-  group: '',
-  version: 'v1',
-  kind: 'Namespace',
-  plural: 'namespaces',
-  namespaced: false,
-}
+import { CRDS, type CustomResourceDefinition, TestApiServer } from '../../../support/api-server.ts'
+import { sharedControlPlane } from '../../../support/shared-control-plane.ts'
 
 /** An API server with our CRDs, and nobody who acts on them yet. */
-export class TestCluster {
-  readonly client: KubernetesClient
-  readonly access: ClusterAccess
-  readonly #controlPlane: ControlPlane
-  readonly #rest: RestClient
-  #namespaces = 0
+export class TestCluster extends TestApiServer {
   #controllers: ChildProcess | undefined
 
-  private constructor(controlPlane: ControlPlane) {
-    this.#controlPlane = controlPlane
-    const config = new KubeConfig()
-    config.loadFromFile(controlPlane.kubeconfig)
-    this.access = config
-    this.#rest = new RestClient({ access: config })
-    this.client = new KubernetesClient(this.#rest)
-  }
-
+  /** A server of the test file's own. */
   static async start(options = { crds: true }): Promise<TestCluster> {
     const cluster = new TestCluster(await startControlPlane())
     if (options.crds) await cluster.#installCrds()
+    return cluster
+  }
+
+  /** The server of many test files: for one that does not stop it, nor start controllers, nor count what it is asked. */
+  static async shared(): Promise<TestCluster> {
+    const cluster = new TestCluster(await sharedControlPlane())
+    await cluster.#installCrds()
     return cluster
   }
 
@@ -61,25 +33,17 @@ export class TestCluster {
     const { 'kube-controller-manager': path } = await ensureTools(['kube-controller-manager'])
     if (this.#controllers !== undefined) await stop(this.#controllers, 0)
     const flags = [
-      `--kubeconfig=${this.#controlPlane.kubeconfig}`,
+      `--kubeconfig=${this.kubeconfig}`,
       `--controllers=${controllers.join()}`,
       '--leader-elect=false',
       '--secure-port=0',
     ]
-    this.#controllers = startBound(path, flags, appendingTo(`${this.#controlPlane.kubeconfig}.controllers.log`))
+    this.#controllers = startBound(path, flags, appendingTo(`${this.kubeconfig}.controllers.log`))
   }
 
-  async stop(): Promise<void> {
-    this.#rest.close()
+  override async stop(): Promise<void> {
     if (this.#controllers !== undefined) await stop(this.#controllers, 0)
-    await this.#controlPlane.stop()
-  }
-
-  /** A namespace of its own for each test. */
-  async namespace(): Promise<string> {
-    const name = `test-${++this.#namespaces}`
-    await this.client.create(NAMESPACES, { metadata: { name } })
-    return name
+    await super.stop()
   }
 
   /** An operator for one namespace, as `pgpack operator` runs it. */
@@ -105,18 +69,7 @@ export class TestCluster {
   }
 
   async #installCrds(): Promise<void> {
-    for (const crd of plainCustomResourceDefinitions()) {
-      await this.client.create(CRDS, crd)
-      await eventually(`CRD ${crd.metadata.name} is established`, async () => {
-        const { status } = await this.client.get(CRDS, { name: crd.metadata.name })
-        return status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True')
-      })
-    }
-  }
-
-  /** Path of an administrator's kubeconfig. */
-  get kubeconfig(): string {
-    return this.#controlPlane.kubeconfig
+    for (const crd of plainCustomResourceDefinitions()) await this.define(crd)
   }
 
   crd(name: string): Promise<CustomResourceDefinition> {
@@ -134,6 +87,10 @@ export interface RunningOperator {
   stop(): Promise<void>
 }
 
+/** Between two looks: soon at first, and seldom at what takes long, because many tests share an API server. */
+const SHORTEST_PAUSE_MS = 25
+const LONGEST_PAUSE_MS = 250
+
 /** Polls until `look` gives something truthy. */
 export async function eventually<T>(
   what: string,
@@ -141,10 +98,10 @@ export async function eventually<T>(
   timeoutMs = 15_000,
 ): Promise<T> {
   const end = performance.now() + timeoutMs
-  for (;;) {
+  for (let pause = SHORTEST_PAUSE_MS; ; pause = Math.min(1.2 * pause, LONGEST_PAUSE_MS)) {
     const found = await look()
     if (found) return found
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import { customResourceDefinitions } from '../../../../src/api/v1alpha1/crd.ts'
 import { DUMPS, RESTORES } from '../../../../src/operator/controllers/kinds.ts'
 import type { DumpRun, RestoreRun } from '../../../../src/operator/specs/run.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { TestCluster } from './cluster.ts'
 import { dump, restore } from './manifests.ts'
 
@@ -9,11 +10,10 @@ let cluster: TestCluster
 let namespace: string
 let runs = 0
 
-beforeAll(async () => {
-  cluster = await TestCluster.start()
-  namespace = await cluster.namespace()
-}, 120_000)
-afterAll(() => cluster.stop())
+useApiServer(TestCluster.shared, (shared, fresh) => {
+  cluster = shared
+  namespace = fresh
+})
 
 const createDump = (spec: object) =>
   cluster.client.create(DUMPS, dump(namespace, `dump-${++runs}`, spec as Partial<DumpRun['spec']>) as DumpRun)

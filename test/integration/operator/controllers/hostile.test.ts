@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it } from '@jest/globals'
 import type { RunStatus } from '../../../../src/api/v1alpha1/status.ts'
 import { DUMPS, RESTORES, TRANSFERS } from '../../../../src/operator/controllers/kinds.ts'
 import { JOBS, type Resource } from '../../../../src/operator/manager/resources.ts'
 import type { DumpRun, Run } from '../../../../src/operator/specs/run.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { RecordingLog } from '../../../unit/operator/manager/recordinglog.ts'
 import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
@@ -19,13 +20,10 @@ let scenario: Scenario
 let operator: RunningOperator
 let log: RecordingLog
 
-beforeAll(async () => {
-  cluster = await TestCluster.start()
+useApiServer(TestCluster.shared, (shared, fresh) => {
+  cluster = shared
   kubelet = new Kubelet(cluster.client)
-}, 120_000)
-afterAll(() => cluster.stop())
-beforeEach(async () => {
-  namespace = await cluster.namespace()
+  namespace = fresh
   scenario = new Scenario(cluster, namespace)
   log = new RecordingLog()
   operator = cluster.startOperator(namespace, { log })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { DUMPS } from '../../../../src/operator/controllers/kinds.ts'
 import {
   CONFIG_MAPS,
@@ -10,6 +10,7 @@ import {
 } from '../../../../src/operator/manager/resources.ts'
 import type { Run } from '../../../../src/operator/specs/run.ts'
 import type { RunResult } from '../../../../src/run/result.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
 import { dump } from './manifests.ts'
@@ -20,14 +21,15 @@ let kubelet: Kubelet
 let scenario: Scenario
 let operator: RunningOperator
 
-beforeAll(async () => {
+/** Controllers act on all namespaces of their API server. */
+async function startWithControllers(): Promise<TestCluster> {
   cluster = await TestCluster.start()
   await cluster.startControllers()
+  return cluster
+}
+
+useApiServer(startWithControllers, (_, namespace) => {
   kubelet = new Kubelet(cluster.client)
-}, 120_000)
-afterAll(() => cluster.stop())
-beforeEach(async () => {
-  const namespace = await cluster.namespace()
   scenario = new Scenario(cluster, namespace)
   operator = cluster.startOperator(namespace)
 })

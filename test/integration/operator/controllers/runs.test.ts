@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it } from '@jest/globals'
 import { DUMPS, RESTORES, TRANSFERS } from '../../../../src/operator/controllers/kinds.ts'
 import {
   CONFIG_MAPS,
@@ -12,7 +12,9 @@ import {
 import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
 import { parseRunConfig } from '../../../../src/run/config.ts'
 import type { RunResult } from '../../../../src/run/result.ts'
-import { eventually, NAMESPACES, type RunningOperator, TestCluster } from './cluster.ts'
+import { NAMESPACES } from '../../../support/api-server.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
+import { eventually, type RunningOperator, TestCluster } from './cluster.ts'
 import { Kubelet } from './kubelet.ts'
 import { dump, restore, transfer } from './manifests.ts'
 import { conditionOf, failedWith, Scenario, succeeded } from './scenario.ts'
@@ -23,13 +25,10 @@ let namespace: string
 let scenario: Scenario
 let operator: RunningOperator
 
-beforeAll(async () => {
-  cluster = await TestCluster.start()
+useApiServer(TestCluster.shared, (shared, fresh) => {
+  cluster = shared
   kubelet = new Kubelet(cluster.client)
-}, 120_000)
-afterAll(() => cluster.stop())
-beforeEach(async () => {
-  namespace = await cluster.namespace()
+  namespace = fresh
   scenario = new Scenario(cluster, namespace)
   operator = cluster.startOperator(namespace)
 })

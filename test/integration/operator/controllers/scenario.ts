@@ -28,10 +28,10 @@ export const conditionOf = (run: Run) => run.status?.conditions?.find(({ type })
 
 /** A namespace with runs, and what can be seen of them. */
 export class Scenario {
-  readonly #cluster: TestCluster
+  readonly #cluster: Pick<TestCluster, 'client'>
   readonly namespace: string
 
-  constructor(cluster: TestCluster, namespace: string) {
+  constructor(cluster: Pick<TestCluster, 'client'>, namespace: string) {
     this.#cluster = cluster
     this.namespace = namespace
   }

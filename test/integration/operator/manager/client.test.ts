@@ -2,31 +2,25 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
+import { KubeConfig } from '@kubernetes/client-node'
 import { silentLogger } from '../../../../src/log.ts'
 import { createInClusterAccess } from '../../../../src/operator/manager/access.ts'
-import { isTransient } from '../../../../src/operator/manager/apierror.ts'
 import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import { systemClock } from '../../../../src/operator/manager/clock.ts'
 import { EventRecorder } from '../../../../src/operator/manager/recorder.ts'
 import { CONFIG_MAPS, EVENTS, JOBS } from '../../../../src/operator/manager/resources.ts'
 import { RestClient } from '../../../../src/operator/manager/rest.ts'
 import { waitFor } from '../../../cluster/processes.ts'
-import { startTestPlane, type TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
+import { TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
 
 let cluster: TestPlane
 let namespace: string
 
-beforeAll(async () => {
-  cluster = await startTestPlane()
-}, 120_000)
-
-afterAll(async () => {
-  await cluster.stop()
-}, 30_000)
-
-beforeEach(async () => {
-  namespace = await cluster.namespace()
+useApiServer(TestPlane.shared, (plane, fresh) => {
+  cluster = plane
+  namespace = fresh
 })
 
 function create(name: string, size?: number): Promise<Widget> {
@@ -162,23 +156,18 @@ describe('KubernetesClient on a real API server', () => {
     const events = cluster.client.watch(WIDGETS, { namespace, resourceVersion: '1', timeoutSeconds: 60, signal })
     await expect(events.next()).rejects.toMatchObject({ statusCode: 410, reason: 'Expired' })
   })
+})
 
-  it('waits out an API server that stands still for a moment, and gives up on one that does not come back', async () => {
-    const { client, plane } = cluster
-    plane.pause()
-    try {
-      // The signal stops a process of many threads a moment later
-      await waitFor('no answer', 10_000, async () => {
-        const answer = client.list(WIDGETS, { timeoutMs: 300, retry: false })
-        return answer.then(() => undefined).catch((error: unknown) => isTransient(error) || undefined)
-      })
-      const waiting = client.list(WIDGETS, { namespace, timeoutMs: 1_000 })
-      setTimeout(() => plane.resume(), 1_500)
-      expect((await waiting).items).toEqual([])
-    } finally {
-      plane.resume()
-    }
-  }, 30_000)
+describe("client-node's KubeConfig on a real API server", () => {
+  it('is who the kubeconfig says, as outside a cluster', async () => {
+    const config = new KubeConfig()
+    config.loadFromFile(cluster.kubeconfig)
+    const rest = new RestClient({ access: config })
+    await create('a')
+    const { items } = await new KubernetesClient(rest).list(WIDGETS, { namespace })
+    expect(items).toHaveLength(1)
+    rest.close()
+  })
 })
 
 describe('createInClusterAccess on a real API server', () => {
@@ -190,8 +179,8 @@ describe('createInClusterAccess on a real API server', () => {
     const token = await cluster.kubectl('create', 'token', 'operator', '--namespace', namespace)
     await writeFile(join(directory, 'ca.crt'), String(options.ca))
     await writeFile(join(directory, 'token'), token)
-    const { hostname: host, port } = new URL(cluster.access.getCurrentCluster()?.server ?? '')
-    const rest = new RestClient({ access: createInClusterAccess({ host, port, directory }) })
+    const { host, port } = cluster.address
+    const rest = new RestClient({ access: createInClusterAccess({ host, port: String(port), directory }) })
     const listing = new KubernetesClient(rest).list(WIDGETS, { namespace })
     await expect(listing).rejects.toMatchObject({
       statusCode: 403,

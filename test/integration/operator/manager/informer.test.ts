@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { isTransient } from '../../../../src/operator/manager/apierror.ts'
 import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import { systemClock } from '../../../../src/operator/manager/clock.ts'
 import {
@@ -11,10 +12,11 @@ import type { InformerRestart } from '../../../../src/operator/manager/metrics.t
 import { RestClient } from '../../../../src/operator/manager/rest.ts'
 import { waitFor } from '../../../cluster/processes.ts'
 import type { TCPProxy } from '../../../support/faultproxy.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { RecordingLog } from '../../../unit/operator/manager/recordinglog.ts'
-import { startTestPlane, type TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
+import { OwnPlane, WIDGETS, type Widget, widget } from './plane.ts'
 
-let cluster: TestPlane
+let cluster: OwnPlane
 let namespace: string
 /** What the informer talks through, so that it can be cut without hurting the test's own requests. */
 let proxy: TCPProxy
@@ -27,16 +29,12 @@ let log: RecordingLog
 let stopping: AbortController
 let running: Promise<void> | undefined
 
-beforeAll(async () => {
-  cluster = await startTestPlane()
-}, 120_000)
-
-afterAll(async () => {
-  await cluster.stop()
-}, 30_000)
+useApiServer(OwnPlane.start, (plane, fresh) => {
+  cluster = plane
+  namespace = fresh
+})
 
 beforeEach(async () => {
-  namespace = await cluster.namespace()
   const proxied = await cluster.proxied()
   proxy = proxied.proxy
   rest = new RestClient({ access: proxied.access })
@@ -71,10 +69,11 @@ function resize(name: string, size: number): Promise<Widget> {
   return cluster.client.patch(WIDGETS, { namespace, name }, { spec: { size } })
 }
 
+/** Also after refusals in a row, between which the informer waits up to 30 s. */
 function seen(...expected: string[]): Promise<true> {
   return waitFor(
     expected.join(', '),
-    45_000,
+    90_000,
     async () => expected.every((event) => events.includes(event)) || undefined,
   )
 }
@@ -147,11 +146,11 @@ describe('Informer on a real API server', () => {
   it('survives an API server that is stopped (SIGSTOP) and goes on', async () => {
     await create('a')
     await start({ idleTimeoutMs: 2_000 })
-    cluster.plane.pause()
+    cluster.pause()
     try {
       await waitFor('idle', 20_000, async () => restarts.includes('idle') || undefined)
     } finally {
-      cluster.plane.resume()
+      cluster.resume()
     }
     await waitFor('the API server answers', 20_000, () => resize('a', 4))
     await seen('update a 4')
@@ -216,4 +215,23 @@ describe('Informer on a real API server', () => {
     await seen('update a 9', 'delete b 1')
     expect(informer.store.size).toBe(1)
   }, 120_000)
+})
+
+describe('KubernetesClient', () => {
+  it('waits out an API server that stands still for a moment, and gives up on one that does not come back', async () => {
+    const { client } = cluster
+    cluster.pause()
+    try {
+      // The signal stops a process of many threads a moment later
+      await waitFor('no answer', 10_000, async () => {
+        const answer = client.list(WIDGETS, { timeoutMs: 300, retry: false })
+        return answer.then(() => undefined).catch((error: unknown) => isTransient(error) || undefined)
+      })
+      const waiting = client.list(WIDGETS, { namespace, timeoutMs: 1_000 })
+      setTimeout(() => cluster.resume(), 1_500)
+      expect((await waiting).items).toEqual([])
+    } finally {
+      cluster.resume()
+    }
+  }, 30_000)
 })

@@ -1,30 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it } from '@jest/globals'
 import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import { systemClock } from '../../../../src/operator/manager/clock.ts'
 import { createLeaseLock, LeaderElector } from '../../../../src/operator/manager/leaderelection.ts'
 import { LEASES, type Lease } from '../../../../src/operator/manager/resources.ts'
 import { RestClient } from '../../../../src/operator/manager/rest.ts'
 import { waitFor } from '../../../cluster/processes.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { RecordingLog } from '../../../unit/operator/manager/recordinglog.ts'
-import { startTestPlane, type TestPlane } from './plane.ts'
+import { TestPlane } from './plane.ts'
 import { TIMING } from './timing.ts'
 
 let cluster: TestPlane
 let namespace: string
 let children: ChildProcess[]
 
-beforeAll(async () => {
-  cluster = await startTestPlane()
-}, 120_000)
-
-afterAll(async () => {
-  await cluster.stop()
-}, 30_000)
-
-beforeEach(async () => {
-  namespace = await cluster.namespace()
+useApiServer(TestPlane.shared, (plane, fresh) => {
+  cluster = plane
+  namespace = fresh
   children = []
 })
 
@@ -40,7 +34,7 @@ interface Candidate {
 
 function startCandidate(identity: string): Candidate {
   const script = new URL('./elector.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [script, cluster.plane.kubeconfig, namespace, identity], {
+  const child = spawn(process.execPath, [script, cluster.kubeconfig, namespace, identity], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.push(child)

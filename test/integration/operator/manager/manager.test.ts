@@ -1,26 +1,20 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { describe, expect, it } from '@jest/globals'
 import type { ClusterAccess } from '../../../../src/operator/manager/access.ts'
 import type { Informer } from '../../../../src/operator/manager/informer.ts'
 import { Manager } from '../../../../src/operator/manager/manager.ts'
 import { splitKey } from '../../../../src/operator/manager/resources.ts'
 import { waitFor } from '../../../cluster/processes.ts'
+import { useApiServer } from '../../../support/use-api-server.ts'
 import { RecordingLog } from '../../../unit/operator/manager/recordinglog.ts'
-import { startTestPlane, type TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
-import { TIMING } from './timing.ts'
+import { TestPlane, WIDGETS, type Widget, widget } from './plane.ts'
+import { CALM, TIMING } from './timing.ts'
 
 let cluster: TestPlane
 let namespace: string
 
-beforeAll(async () => {
-  cluster = await startTestPlane()
-}, 120_000)
-
-afterAll(async () => {
-  await cluster.stop()
-}, 30_000)
-
-beforeEach(async () => {
-  namespace = await cluster.namespace()
+useApiServer(TestPlane.shared, (plane, fresh) => {
+  cluster = plane
+  namespace = fresh
 })
 
 interface Operator {
@@ -32,8 +26,12 @@ interface Operator {
   stop(): void
 }
 
-/** An operator that copies spec.size into the status, as small as one can be. */
-function startOperator(identity: string, access: ClusterAccess = cluster.access, elects = true): Operator {
+/** An operator that copies spec.size into the status, as small as one can be; one without timing is no candidate. */
+function startOperator(
+  identity: string,
+  access: ClusterAccess = cluster.access,
+  timing: typeof TIMING | null = TIMING,
+): Operator {
   const log = new RecordingLog()
   const reconciled: string[] = []
   const manager = new Manager({
@@ -41,7 +39,7 @@ function startOperator(identity: string, access: ClusterAccess = cluster.access,
     name: 'widget-operator',
     log,
     health: { host: '127.0.0.1', port: 0 },
-    ...(elects && { leaderElection: { ...TIMING, namespace, leaseName: 'operator', identity } }),
+    ...(timing && { leaderElection: { ...timing, namespace, leaseName: 'operator', identity } }),
   })
   const widgets = manager.informer(WIDGETS, { namespace })
   const controller = manager.controller({
@@ -85,7 +83,7 @@ async function get(operator: Operator, path: string): Promise<{ code: number; te
 describe('Manager on a real API server', () => {
   it('reconciles what was there and what comes, tells how it is, and stops', async () => {
     await create('before', 3)
-    const operator = startOperator('a', cluster.access, false)
+    const operator = startOperator('a', cluster.access, null)
     await hasSize('before', 3)
     await create('after', 4)
     await hasSize('after', 4)
@@ -106,9 +104,9 @@ describe('Manager on a real API server', () => {
   }, 60_000)
 
   it('lets one of two replicas act; the other one is ready, and takes over within seconds', async () => {
-    const a = startOperator('a')
+    const a = startOperator('a', cluster.access, CALM)
     await leads(a)
-    const b = startOperator('b')
+    const b = startOperator('b', cluster.access, CALM)
     await waitFor('b is synced', 30_000, async () => b.widgets.hasSynced || undefined)
     await create('one', 1)
     await hasSize('one', 1)
@@ -148,7 +146,7 @@ describe('Manager on a real API server', () => {
   it('waits for an API server that is not there when it starts, and says that it is not ready', async () => {
     const { proxy, access } = await cluster.proxied()
     proxy.use(() => ({ refuse: true }))
-    const operator = startOperator('a', access, false)
+    const operator = startOperator('a', access, null)
     await waitFor('health server', 10_000, async () => operator.manager.healthPort !== undefined || undefined)
     expect(await get(operator, '/healthz')).toMatchObject({ code: 200 })
     expect(await get(operator, '/readyz')).toMatchObject({ code: 503, text: expect.stringContaining('not synced') })
@@ -170,7 +168,7 @@ describe('Manager on a real API server', () => {
   }, 30_000)
 
   it('rejects when its health port is taken', async () => {
-    const first = startOperator('a', cluster.access, false)
+    const first = startOperator('a', cluster.access, null)
     await waitFor('health server', 10_000, async () => first.manager.healthPort !== undefined || undefined)
     const second = new Manager({
       access: cluster.access,

@@ -1,17 +1,15 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { KubeConfig } from '@kubernetes/client-node'
 import type { ClusterAccess } from '../../../../src/operator/manager/access.ts'
-import { isNotFound } from '../../../../src/operator/manager/apierror.ts'
-import { KubernetesClient } from '../../../../src/operator/manager/client.ts'
 import { type ApiObject, LEASES, type ObjectRef, type Resource } from '../../../../src/operator/manager/resources.ts'
-import { RestClient } from '../../../../src/operator/manager/rest.ts'
 import { type ControlPlane, startControlPlane } from '../../../cluster/controlplane.ts'
-import { run, startBound, waitFor } from '../../../cluster/processes.ts'
-import { ensureTools } from '../../../cluster/tools.ts'
+import { startBound, waitFor } from '../../../cluster/processes.ts'
+import { TestApiServer } from '../../../support/api-server.ts'
 import { type Address, startTCPProxy, type TCPProxy } from '../../../support/faultproxy.ts'
+import { sharedControlPlane } from '../../../support/shared-control-plane.ts'
 
 /** A custom resource as ours are, with a status subresource. */
 export interface Widget extends ApiObject {
@@ -27,115 +25,100 @@ export const WIDGETS: Resource<Widget> = {
   namespaced: true,
 }
 
-const NAMESPACES: Resource = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false }
-const DEFINITIONS: Resource = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  namespaced: false,
+const object = (properties: object): object => ({ type: 'object', properties })
+const DEFINITION = {
+  metadata: { name: 'widgets.test.pgpack.io' },
+  spec: {
+    group: WIDGETS.group,
+    scope: 'Namespaced',
+    names: { kind: 'Widget', plural: 'widgets', singular: 'widget' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        schema: {
+          openAPIV3Schema: object({
+            spec: object({ size: { type: 'integer' } }),
+            status: object({ phase: { type: 'string' }, size: { type: 'integer' } }),
+          }),
+        },
+      },
+    ],
+  },
 }
 
-/** A real API server with the Widget kind, and the ways to it. */
-export interface TestPlane {
-  readonly plane: ControlPlane
-  readonly access: ClusterAccess
-  readonly client: KubernetesClient
-  kubectl(...args: string[]): Promise<string>
-  /** A fresh namespace. */
-  namespace(): Promise<string>
-  /** Ends the API server without a word and starts it again. */
-  restart(): Promise<void>
-  /** Forgets all versions of all objects but the present ones, as etcd does by itself every five minutes. */
-  compact(): Promise<void>
+/** A real API server with the Widget kind, which many test files share. */
+export class TestPlane extends TestApiServer {
+  readonly #proxies: TCPProxy[] = []
+
+  static async shared(): Promise<TestPlane> {
+    const plane = new TestPlane(await sharedControlPlane())
+    await plane.define(DEFINITION)
+    return plane
+  }
+
   /** Another way to the API server, which can be cut. */
-  proxied(): Promise<{ proxy: TCPProxy; access: ClusterAccess }>
-  stop(): Promise<void>
+  async proxied(): Promise<{ proxy: TCPProxy; access: ClusterAccess }> {
+    const proxy = await startTCPProxy(this.address)
+    this.#proxies.push(proxy)
+    return { proxy, access: through(this.access, proxy) }
+  }
+
+  override async stop(): Promise<void> {
+    await Promise.all(this.#proxies.map((proxy) => proxy.stop()))
+    await super.stop()
+  }
 }
 
-export async function startTestPlane(): Promise<TestPlane> {
-  const plane = await startControlPlane()
-  const config = new KubeConfig()
-  config.loadFromFile(plane.kubeconfig)
-  const rest = new RestClient({ access: config })
-  const client = new KubernetesClient(rest)
-  await defineWidgets(client)
-  const proxies: TCPProxy[] = []
-  const stops: Array<() => void> = []
-  let namespaces = 0
-  return {
-    plane,
-    access: config,
-    client,
-    async kubectl(...args) {
-      const tools = await ensureTools(['kubectl'])
-      return run(tools.kubectl, ['--kubeconfig', plane.kubeconfig, ...args])
-    },
-    async namespace() {
-      const name = `test-${++namespaces}`
-      await client.create(NAMESPACES, { metadata: { name } })
-      return name
-    },
-    async restart() {
-      stops.push(await restartApiServer(plane, addressOf(config)))
-      await waitFor('API server answers again', 60_000, () => client.list(LEASES, { timeoutMs: 2_000 }))
-    },
-    compact: () => compactEtcd(dirname(plane.kubeconfig)),
-    async proxied() {
-      const proxy = await startTCPProxy(addressOf(config))
-      proxies.push(proxy)
-      return { proxy, access: through(config, proxy) }
-    },
-    async stop() {
-      rest.close()
-      await Promise.all(proxies.map((proxy) => proxy.stop()))
-      for (const stop of stops) stop()
-      await plane.stop()
-    },
+/** One of the test file's own, which it may stop. */
+export class OwnPlane extends TestPlane {
+  readonly #control: ControlPlane
+  /** The API server in the place of the one that the control plane has started. */
+  #restarted: ChildProcess | undefined
+
+  private constructor(control: ControlPlane) {
+    super(control)
+    this.#control = control
+  }
+
+  static async start(): Promise<OwnPlane> {
+    const plane = new OwnPlane(await startControlPlane())
+    await plane.define(DEFINITION)
+    return plane
+  }
+
+  /** Freezes the API server: connections stay open and nothing is answered. */
+  pause(): void {
+    if (this.#restarted === undefined) this.#control.pause()
+    else this.#restarted.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    if (this.#restarted === undefined) this.#control.resume()
+    else this.#restarted.kill('SIGCONT')
+  }
+
+  /** Ends the API server without a word and starts it again. */
+  async restart(): Promise<void> {
+    this.#restarted = await restartApiServer(this.kubeconfig, this.address)
+    await waitFor('API server answers again', 60_000, () => this.client.list(LEASES, { timeoutMs: 2_000 }))
+  }
+
+  /** Forgets all versions of all objects but the present ones, as etcd does by itself every five minutes. */
+  compact(): Promise<void> {
+    return compactEtcd(dirname(this.kubeconfig))
+  }
+
+  override async stop(): Promise<void> {
+    this.#restarted?.kill('SIGKILL')
+    await super.stop()
   }
 }
 
 export function widget(ref: ObjectRef, size = 1): Widget {
   return { metadata: { name: ref.name, ...(ref.namespace && { namespace: ref.namespace }) }, spec: { size } }
-}
-
-async function defineWidgets(client: KubernetesClient): Promise<void> {
-  const object = (properties: object): object => ({ type: 'object', properties })
-  const schema = object({
-    spec: object({ size: { type: 'integer' } }),
-    status: object({ phase: { type: 'string' }, size: { type: 'integer' } }),
-  })
-  const definition = {
-    metadata: { name: 'widgets.test.pgpack.io' },
-    spec: {
-      group: WIDGETS.group,
-      scope: 'Namespaced',
-      names: { kind: 'Widget', plural: 'widgets', singular: 'widget' },
-      versions: [
-        {
-          name: 'v1',
-          served: true,
-          storage: true,
-          subresources: { status: {} },
-          schema: { openAPIV3Schema: schema },
-        },
-      ],
-    },
-  }
-  await client.create(DEFINITIONS, definition)
-  await waitFor('Widget is served', 30_000, async () => {
-    try {
-      return await client.list(WIDGETS)
-    } catch (error) {
-      if (isNotFound(error)) return undefined
-      throw error
-    }
-  })
-}
-
-function addressOf(access: ClusterAccess): Address {
-  const { hostname, port } = new URL(access.getCurrentCluster()?.server ?? '')
-  return { host: hostname, port: Number(port) }
 }
 
 function through(access: ClusterAccess, proxy: Address): ClusterAccess {
@@ -145,14 +128,13 @@ function through(access: ClusterAccess, proxy: Address): ClusterAccess {
   }
 }
 
-/** Starts the same command again that the control plane had started; returns what ends it. */
-async function restartApiServer(plane: ControlPlane, address: Address): Promise<() => void> {
-  const { pid, command } = await findServer('kube-apiserver', dirname(plane.kubeconfig))
+/** Starts the same command again that the control plane had started. */
+async function restartApiServer(kubeconfig: string, address: Address): Promise<ChildProcess> {
+  const { pid, command } = await findServer('kube-apiserver', dirname(kubeconfig))
   process.kill(pid, 'SIGKILL')
   await waitFor('port of the API server is free', 10_000, () => listenBriefly(address.port))
   const [executable = '', ...args] = command
-  const child = startBound(executable, args, 'ignore')
-  return () => void child.kill('SIGKILL')
+  return startBound(executable, args, 'ignore')
 }
 
 /** Fails while another process has the port. */
@@ -193,7 +175,7 @@ async function commandOf(pid: number): Promise<string[]> {
   try {
     return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1)
   } catch (error) {
-    if (error instanceof Object && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return []
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
     throw error
   }
 }

@@ -30,11 +30,11 @@ let operators: OperatorProcess[]
 let partitions: Partition[]
 
 beforeAll(async () => {
-  cluster = await TestCluster.start({ crds: false })
-  await installChart(cluster.kubeconfig)
+  cluster = await TestCluster.shared()
+  // The CRDs are there; Helm would not take them for its own.
+  await installChart(cluster.kubeconfig, '--set', 'crds.install=false')
   account = await mountServiceAccount(cluster, RELEASE.namespace, RELEASE.fullname)
-  const { hostname: host, port } = new URL(cluster.access.getCurrentCluster()?.server ?? '')
-  server = { host, port: Number(port) }
+  server = cluster.address
 }, 120_000)
 afterAll(async () => {
   await account.remove()

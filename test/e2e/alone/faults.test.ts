@@ -1,12 +1,12 @@
 import { describe, expect } from '@jest/globals'
-import { waitFor } from '../cluster/processes.ts'
-import type { Database } from '../cluster/quickstart/databases.ts'
-import { OPERATOR } from '../cluster/quickstart/operator.ts'
-import type { Run, RunRef } from '../cluster/quickstart/runs.ts'
-import { useEnvironment } from '../support/e2e.ts'
-import { checkAtTheEnd } from '../support/e2e-checks.ts'
-import type { Gate } from '../support/e2e-gate.ts'
-import { type Scenario, scenario } from '../support/e2e-scenario.ts'
+import { waitFor } from '../../cluster/processes.ts'
+import type { Database } from '../../cluster/quickstart/databases.ts'
+import { OPERATOR } from '../../cluster/quickstart/operator.ts'
+import type { Run, RunRef } from '../../cluster/quickstart/runs.ts'
+import { useEnvironment } from '../../support/e2e.ts'
+import { checkAtTheEnd } from '../../support/e2e-checks.ts'
+import type { Gate } from '../../support/e2e-gate.ts'
+import { type Scenario, scenario } from '../../support/e2e-scenario.ts'
 
 /** Promised for the end of a backend's query, and for what is left in the store, after a run is stopped. */
 const STOP_SECONDS = 10

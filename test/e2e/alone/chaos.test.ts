@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { playChaos } from '../chaos/player.ts'
-import { formatReport } from '../chaos/report.ts'
-import { ensureCluster } from '../cluster/index.ts'
+import { playChaos } from '../../chaos/player.ts'
+import { formatReport } from '../../chaos/report.ts'
+import { ensureCluster } from '../../cluster/index.ts'
 
 /** `npm run chaos` has a hundred faults; these are enough to see that the runner itself works, and most of the kinds. */
 const OPTIONS = { seed: 20_261_121, faults: 5, lanes: 2 }

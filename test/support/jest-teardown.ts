@@ -1,0 +1,3 @@
+import { endControlPlane } from './shared-control-plane.ts'
+
+export default endControlPlane
