@@ -39,7 +39,8 @@ export class ByteReader {
     let missing = length
     while (missing > 0 && !(await this.atEnd())) {
       const part = this.#take(Math.min(missing, this.#chunk.length - this.#next))
-      parts.push(part)
+      // Its chunk is given back before the next one comes.
+      parts.push(Buffer.from(part))
       missing -= part.length
     }
     return Buffer.concat(parts)

@@ -55,9 +55,10 @@ function decode(block: LZ4Block, blockMax: number, history: Buffer): Buffer {
   }
 }
 
-/** The last 64 KiB before the next block. */
+/** A copy of the last 64 KiB before the next block: who takes the latest one may write over it. */
 function remember(history: Buffer, latest: Buffer): Buffer {
-  return (latest.length >= HISTORY_BYTES ? latest : Buffer.concat([history, latest])).subarray(-HISTORY_BYTES)
+  const older = latest.length >= HISTORY_BYTES ? NO_HISTORY : history
+  return Buffer.concat([older, latest.subarray(-HISTORY_BYTES)]).subarray(-HISTORY_BYTES)
 }
 
 /** Length and checksum of a frame's whole content, against what its header and its end say, if they do. */

@@ -15,9 +15,13 @@ export interface FormatSummary {
 
 /** Compressions at the same time, as in a PGPack file. */
 const IN_FLIGHT = 4
+/** What may wait to be written while more is taken: rows can be hundreds of megabytes long. */
+const MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
 
 interface Frame {
   readonly bytes: Buffer
+  /** Bytes that it had before compression. */
+  readonly size: number
   readonly release: (() => void) | undefined
 }
 
@@ -35,6 +39,7 @@ export class FormatWriter {
   #draining: Promise<void> = Promise.resolve()
   #rawBytes = 0
   #storedBytes = 0
+  #unwrittenBytes = 0
 
   /** @throws PgpackError CONFIG_INVALID for a level that the method does not have */
   constructor(sink: PGPackSink, compression: CompressionOptions) {
@@ -55,15 +60,23 @@ export class FormatWriter {
    */
   async write(data: Buffer, release?: () => void): Promise<void> {
     this.#rawBytes += data.length
+    this.#unwrittenBytes += data.length
     this.#frames.add(this.#compress(data, release))
-    await this.#drain(IN_FLIGHT)
+    await this.#drain(this.#mayWait())
+  }
+
+  /** Frames that may wait for later calls. None of those that are lent to us: the COPY may send nothing until they are released. */
+  #mayWait(): number {
+    return this.#compressed && this.#unwrittenBytes <= MAX_UNWRITTEN_BYTES ? IN_FLIGHT : 0
   }
 
   /** Writes what is left and completes the sink. */
   async finish(): Promise<FormatSummary> {
     await this.#drain(0)
     // No row at all: an empty frame, for a file without any is no file of the method.
-    if (this.#compressed && this.#storedBytes === 0) await this.#put({ bytes: await this.#empty(), release: undefined })
+    if (this.#compressed && this.#storedBytes === 0) {
+      await this.#put({ bytes: await this.#empty(), size: 0, release: undefined })
+    }
     await this.#sink.complete()
     return {
       rawBytes: BigInt(this.#rawBytes),
@@ -73,10 +86,11 @@ export class FormatWriter {
   }
 
   async #compress(data: Buffer, release: (() => void) | undefined): Promise<Frame> {
+    const size = data.length
     const bytes = await this.#compressor.compress(data)
-    if (!this.#compressed) return { bytes, release }
+    if (!this.#compressed) return { bytes, size, release }
     release?.()
-    return { bytes, release: () => giveBack(bytes) }
+    return { bytes, size, release: () => giveBack(bytes) }
   }
 
   #empty(): Promise<Buffer> {
@@ -96,8 +110,9 @@ export class FormatWriter {
     }
   }
 
-  async #put({ bytes, release }: Frame): Promise<void> {
+  async #put({ bytes, size, release }: Frame): Promise<void> {
     this.#storedBytes += bytes.length
+    this.#unwrittenBytes -= size
     this.#hash.update(bytes)
     await this.#sink.write(bytes)
     release?.()

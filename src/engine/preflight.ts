@@ -1,31 +1,16 @@
 import type { ColumnInfo, RelationInfo } from '../postgres/types.ts'
-import { throwProblems } from './preflight-report.ts'
 import { modifierFits, type SourceColumn, sameType } from './preflight-type.ts'
 
 export type { SourceColumn } from './preflight-type.ts'
 
 type Columns = Pick<RelationInfo, 'columns'>
 
-/**
- * Everything about the target's columns that would make rows fail, or arrive changed, found before a row moves.
- * @throws PgpackError TARGET_MISMATCH with all problems at once.
- */
-export function checkColumns(
-  object: string,
-  source: readonly SourceColumn[],
-  target: Pick<RelationInfo, 'schema' | 'name' | 'columns'>,
-): void {
-  const table = `${target.schema}.${target.name}`
-  const texts = columnProblems(source, target, { binary: true })
-  throwProblems(texts.map((text) => ({ code: 'TARGET_MISMATCH', object, table, text })))
-}
-
 export interface Receiver {
   /** Binary COPY carries no types: a server takes an int8 for a float8 without a word. Of text it parses each value. */
   readonly binary: boolean
 }
 
-/** The problems alone, for a report that holds others too; empty where there is none. */
+/** Everything about the target's columns that would make rows fail, or arrive changed; empty where there is nothing. */
 export function columnProblems(source: readonly SourceColumn[], target: Columns, receiver: Receiver): string[] {
   return [...givenProblems(source, target, receiver), ...missingProblems(source, target)]
 }

@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { errorCode, PgpackError, toPgpackError } from '../errors.ts'
 import { mayReadAllColumns } from '../postgres/catalog-parts.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
@@ -6,6 +7,7 @@ import { copyOut } from '../postgres/copy-out.ts'
 import { copyErrorLog, type SegmentTime, segmentTimes } from '../postgres/error-log.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { CopyOut, RelationInfo } from '../postgres/types.ts'
+import type { TransferRunConfig } from '../run/config.ts'
 import type { RunTotals } from '../run/result.ts'
 import { escapeObjectName, joinKey } from '../storage/keys.ts'
 import { putObject } from '../storage/manifest.ts'
@@ -77,6 +79,22 @@ export class RejectsFile {
     await this.place.store.remove([this.key], signal)
     this.#state = 'absent'
   }
+}
+
+/** A file to load that has no manifest. */
+interface LooseFile {
+  readonly store: ObjectStore
+  readonly key: string
+  readonly copyOptions?: CopyOptions | undefined
+  readonly rejects?: RejectsPlace | undefined
+}
+
+/** Where it goes what is refused of a file: to the place that is named, or beside it. Undefined where nothing is brought back. */
+export function rejectsOf({ store, key, copyOptions, rejects }: LooseFile): RejectsFile | undefined {
+  if (!logsErrors(copyOptions)) return undefined
+  const folder = posix.dirname(key)
+  const place = rejects ?? { store, path: folder === '.' ? '' : folder }
+  return new RejectsFile(place, `${posix.basename(key)}.rejects.csv`)
 }
 
 /** A COPY that has ended, and what it refused. */
@@ -179,6 +197,18 @@ export async function checkErrorLog(session: PostgresConnection, relation: Relat
   if (relation === undefined || (await mayReadAllColumns(session, relation))) return
   const message = `${objectName(relation)}: copyOptions.logErrors reads the table's error log, for which this user lacks SELECT on the table: grant it, or leave logErrors out`
   throw new PgpackError('POSTGRES_PRIVILEGE', message, { expected: 'SELECT', found: 'no SELECT' })
+}
+
+/** Both, for a file's load; a DryRun writes nothing. @throws PgpackError */
+export async function checkRejects(
+  session: PostgresConnection,
+  file: RejectsFile | undefined,
+  relation: RelationInfo | undefined,
+  { runMode, signal }: { readonly runMode?: TransferRunConfig['runMode']; readonly signal: AbortSignal },
+): Promise<void> {
+  if (file === undefined) return
+  await checkErrorLog(session, relation)
+  if (runMode !== 'DryRun') await checkRejectsPlace(file.place, signal)
 }
 
 /**

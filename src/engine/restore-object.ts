@@ -3,7 +3,6 @@ import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyFrom, copyFromSegments } from '../postgres/copy.ts'
 import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
-import { checkCopyOptions } from '../postgres/copy-options/validate.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { RestoreMode, RestoreRunConfig } from '../run/config.ts'
 import { escapeObjectName, joinKey } from '../storage/keys.ts'
@@ -13,6 +12,7 @@ import type { RunContext } from './context.ts'
 import { copyOf } from './format.ts'
 import { type Load, openSource } from './load.ts'
 import { checkBody, checkHash, filePart, openFile, wholeFile } from './load-file.ts'
+import { countingOf, loadOptions } from './load-options.ts'
 import { projectPart } from './load-projection.ts'
 import { rawFile } from './load-raw.ts'
 import { checkSegments } from './load-segments.ts'
@@ -20,7 +20,7 @@ import { planParts } from './parts.ts'
 import type { SourceColumn } from './preflight.ts'
 import type { Pair, Target } from './preflight-plan.ts'
 import { checkErrorLog, logsErrors, RejectsFile, type RejectsPlace } from './rejects.ts'
-import { isOnSegments, withObjectName } from './segments.ts'
+import { checkInStore, checkSegmentPaths, isOnSegments, withObjectName } from './segments.ts'
 import { about } from './source-name.ts'
 
 /** An object of a manifest on its way into a table. */
@@ -34,7 +34,7 @@ export interface ObjectPair extends Pair {
 export interface Mapping {
   /** Empty: every object into the table of its own name. */
   readonly objects: RestoreRunConfig['objects']
-  /** For objects that were dumped as Text or CSV, beside what their manifest says. */
+  /** Beside what the manifest says. */
   readonly copyOptions?: CopyOptions | undefined
 }
 
@@ -44,6 +44,8 @@ export interface Mapping {
  */
 export function pairObjects(manifest: Manifest, { objects, copyOptions }: Mapping): readonly ObjectPair[] {
   const types = manifest.types ?? []
+  const wanted = objects.length === 0 ? manifest.objects.map(({ name }) => name) : objects.map(({ from }) => from)
+  checkSegmentPaths(copyOptions, new Set(wanted).size)
   if (objects.length === 0) {
     return manifest.objects.map((object) =>
       toPair(object, ownTable(object), { columns: undefined, copyOptions, types }),
@@ -120,17 +122,11 @@ function keptColumns(
 /** Options that only write a file mean nothing when it is read. */
 function howToLoad(object: ManifestObject, override: CopyOptions | undefined): CopyFormatOptions {
   const { format, copyOptions = {} } = object
-  if (object.segments === undefined && isOnSegments(override)) throw notOnSegments(object, override.onSegment)
-  if (format === 'PGPack') return copyOf({ format })
+  if (object.segments === undefined) checkInStore(object.name, override)
   const { forceQuote: _, ignoreExternalPartitions: __, ...read } = copyOptions
   const { schema, relation } = object
   const how = copyOf({ format, copyOptions: { ...read, ...override } })
   return schema === undefined || relation === undefined ? how : withObjectName(how, { schema, name: relation })
-}
-
-function notOnSegments({ name }: ManifestObject, path: string): PgpackError {
-  const message = `${name} lies in the store: copyOptions.onSegment goes with objects that were dumped with it`
-  return new PgpackError('CONFIG_INVALID', message, { expected: 'no onSegment', found: path })
 }
 
 export interface ObjectSource {
@@ -154,15 +150,17 @@ export async function openObject(
   context: RunContext,
 ): Promise<Load> {
   const columns = object.columns.filter((_, index) => keep[index]).map(({ name }) => name)
-  const { versionNumber, flavour } = session
-  const { format = 'Binary', options = {} } = how
-  checkCopyOptions(options, { format, direction: 'From', versionNumber, flavour, source: 'Table', columns })
+  const { options = {} } = how
+  loadOptions(session, { name: object.name, format: object.format, columns }, options)
   const { segments, distribution } = object
   if (isOnSegments(options) && segments !== undefined) {
     const into = { relation: target.relation, mode: source.mode }
     await about(object.name, () => checkSegments(session, { segments, distribution }, options.onSegment, into))
   }
-  const parts = await openParts(object, source, context)
+  const rejects = logsErrors(options) ? await rejectsFile(session, object, target, source) : undefined
+  // What is refused goes into one file, which a part writes as a whole.
+  const connections = rejects === undefined ? source.connections : 1
+  const parts = await openParts(object, { ...source, connections }, context)
   return {
     name: object.name,
     table: target.table,
@@ -174,7 +172,7 @@ export async function openObject(
     statement: (table) =>
       isOnSegments(options) ? copyFromSegments(table, columns, { ...how, options }) : copyFrom(table, columns, how),
     counting: countingOf(options),
-    rejects: logsErrors(options) ? await rejectsFile(session, object, target, source) : undefined,
+    rejects,
   }
 }
 
@@ -191,11 +189,6 @@ async function rejectsFile(
   // An object may go into several tables, and several into one.
   const file = stem === table ? `${stem}.csv` : `${table}/${stem}.csv`
   return new RejectsFile(rejects, file)
-}
-
-function countingOf(options: CopyOptions): Load['counting'] {
-  if (options.where !== undefined) return 'Open'
-  return options.onError === 'Ignore' || options.segmentRejectLimit !== undefined ? 'Rejects' : 'Exact'
 }
 
 async function openParts(

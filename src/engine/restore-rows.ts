@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { PgpackError } from '../errors.ts'
 import { decodeUTF8, ndjsonRows, type TextFormat } from '../pgpack/convert/convert.ts'
 import { CSVParser } from '../pgpack/convert/csv.ts'
@@ -12,9 +11,7 @@ import { RowEncoder } from '../pgpack/rows/row-writer.ts'
 import { describeTypes } from '../postgres/catalog-types.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyFrom } from '../postgres/copy.ts'
-import type { CopyFormatOptions } from '../postgres/copy-options/clause.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
-import { checkCopyOptions } from '../postgres/copy-options/validate.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
 import { pgpackColumn } from '../postgres/pgpack-column.ts'
 import type { ColumnInfo } from '../postgres/types.ts'
@@ -22,17 +19,12 @@ import type { Outcome } from '../run/result.ts'
 import type { ObjectStore } from '../storage/store.ts'
 import type { RunContext } from './context.ts'
 import { type Load, openSource, type Part, type Piece } from './load.ts'
+import { countingOf, loadOptions } from './load-options.ts'
 import { rawFile } from './load-raw.ts'
 import { runLoads } from './load-run.ts'
-import { diagramOf, findTargets, type Pair, type Prepared, type Target } from './preflight-plan.ts'
-import {
-  checkErrorLog,
-  checkRejectsPlace,
-  logsErrors,
-  RejectsFile,
-  type RejectsPlace,
-  rejectsOutcome,
-} from './rejects.ts'
+import { diagramOf, findTargets, type Pair, type Prepared } from './preflight-plan.ts'
+import { checkRejects, type RejectsFile, type RejectsPlace, rejectsOf, rejectsOutcome } from './rejects.ts'
+import { checkInStore } from './segments.ts'
 import type { TargetRequest } from './target.ts'
 
 export interface RowsRestoreRequest extends TargetRequest {
@@ -41,7 +33,7 @@ export interface RowsRestoreRequest extends TargetRequest {
   readonly key: string
   readonly format: TextFormat
   readonly table: QualifiedName
-  /** CSV only. Its header, where it says that there is one, names the columns. */
+  /** A CSV's header, where it says that there is one, names the columns. */
   readonly copyOptions?: CopyOptions | undefined
   /** For rows that copyOptions.logErrors brings back; beside the file when not given. */
   readonly rejects?: RejectsPlace | undefined
@@ -55,16 +47,11 @@ export async function restoreRows(request: RowsRestoreRequest, context: RunConte
   // One file is one COPY; there is nothing to share among connections.
   const single = { ...request, connections: 1 }
   const place = `${request.store.location}/${request.key}`
-  const rejects = logsErrors(request.copyOptions) && request.format === 'csv' ? rejectsFile(request) : undefined
+  checkInStore(request.key, request.copyOptions)
+  const rejects = rejectsOf(request)
   const outcome = await runLoads(single, place, context, (session) => prepareRows(session, single, rejects, context))
   if (rejects === undefined) return outcome
   return { ...outcome, ...rejectsOutcome(rejects.place.store, rejects.key, outcome.totals, context) }
-}
-
-function rejectsFile({ store, key, rejects }: RowsRestoreRequest): RejectsFile {
-  const folder = posix.dirname(key)
-  const place = rejects ?? { store, path: folder === '.' ? '' : folder }
-  return new RejectsFile(place, `${posix.basename(key)}.rejects.csv`)
 }
 
 async function prepareRows(
@@ -83,9 +70,10 @@ async function prepareRows(
   const loads: Load[] = []
   if (target !== undefined && target.problems.length === 0) {
     const known = columns.flatMap(({ name: wanted }) => stored.filter((column) => column.name === wanted))
-    const how = format === 'csv' ? csvOptions(session, request, known) : {}
     const names = known.map((column) => column.name)
-    if (rejects !== undefined) await checkRejects(session, target, rejects, request, context)
+    const file = { name, format: format === 'csv' ? 'CSV' : 'NDJSON', columns: names } as const
+    const how = loadOptions(session, file, request.copyOptions)
+    await checkRejects(session, rejects, target.relation, { runMode: request.runMode, signal: context.signal })
     loads.push({
       name,
       table: target.table,
@@ -93,23 +81,12 @@ async function prepareRows(
       parts: [format === 'csv' ? await csvPart(request, context) : await ndjsonPart(session, request, known, context)],
       repeatable: true,
       statement: (into) => copyFrom(into, names, how),
-      counting: format === 'csv' ? 'Open' : 'Exact',
+      counting: format === 'csv' ? 'Open' : countingOf(request.copyOptions),
       rejects,
     })
   }
   const plan = [diagramOf(pair, target, { rows: undefined, bytes: undefined })]
   return { loads, problems: target?.problems ?? [], plan, expectedRows: undefined }
-}
-
-async function checkRejects(
-  session: PostgresConnection,
-  { relation }: Target,
-  { place }: RejectsFile,
-  { runMode }: RowsRestoreRequest,
-  { signal }: RunContext,
-): Promise<void> {
-  await checkErrorLog(session, relation)
-  if (runMode !== 'DryRun') await checkRejectsPlace(place, signal)
 }
 
 type NamedColumn = Pick<ColumnInfo, 'name' | 'typeOid' | 'typeName' | 'typmod'>
@@ -163,17 +140,6 @@ async function firstRecord(text: AsyncIterable<string>, options: CopyOptions): P
   for await (const piece of text) for (const record of parser.push(piece)) return record.map((name) => name ?? '')
   for (const record of parser.end()) return record.map((name) => name ?? '')
   return []
-}
-
-function csvOptions(
-  { versionNumber, flavour }: PostgresConnection,
-  { copyOptions = {} }: RowsRestoreRequest,
-  columns: readonly ColumnInfo[],
-): CopyFormatOptions {
-  const names = columns.map(({ name }) => name)
-  const copy = { format: 'CSV', direction: 'From', versionNumber, flavour, source: 'Table', columns: names } as const
-  checkCopyOptions(copyOptions, copy)
-  return { format: 'CSV', options: copyOptions }
 }
 
 async function csvPart({ store, key }: RowsRestoreRequest, { signal, progress }: RunContext): Promise<Part> {

@@ -1,5 +1,6 @@
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyFrom } from '../postgres/copy.ts'
+import type { CopyOptions } from '../postgres/copy-options/schema.ts'
 import type { QualifiedName } from '../postgres/identifiers.ts'
 import type { Outcome } from '../run/result.ts'
 import { checkManifest, readManifest } from '../storage/manifest.ts'
@@ -8,10 +9,21 @@ import { bareFileColumns } from './bare-file.ts'
 import type { RunContext } from './context.ts'
 import type { Load } from './load.ts'
 import { openFile, wholeFile } from './load-file.ts'
+import { countingOf, loadOptions } from './load-options.ts'
 import { runLoads } from './load-run.ts'
 import { diagramOf, findTargets, type Pair, type Prepared } from './preflight-plan.ts'
-import { checkRejectsPlace, logsErrors, type RejectsPlace, rejectsBeside, rejectsOutcome } from './rejects.ts'
+import {
+  checkRejects,
+  checkRejectsPlace,
+  logsErrors,
+  type RejectsFile,
+  type RejectsPlace,
+  rejectsBeside,
+  rejectsOf,
+  rejectsOutcome,
+} from './rejects.ts'
 import { type Mapping, openObject, pairObjects } from './restore-object.ts'
+import { checkInStore } from './segments.ts'
 import type { TargetRequest } from './target.ts'
 
 interface RestoreRequest extends TargetRequest {
@@ -29,6 +41,9 @@ export interface ArtifactRestoreRequest extends RestoreRequest, Mapping {
 export interface FileRestoreRequest extends RestoreRequest {
   readonly key: string
   readonly table: QualifiedName
+  readonly copyOptions?: CopyOptions | undefined
+  /** For rows that copyOptions.logErrors brings back; beside the file when not given. */
+  readonly rejects?: RejectsPlace | undefined
 }
 
 /**
@@ -74,12 +89,19 @@ export async function restoreFile(request: FileRestoreRequest, context: RunConte
     context.log.warn({ key, connections: request.connections }, why)
   }
   const single = { ...request, connections: 1 }
-  return runLoads(single, `${store.location}/${key}`, context, (session) => prepareFile(session, single, context))
+  checkInStore(key, request.copyOptions)
+  const rejects = rejectsOf(request)
+  const outcome = await runLoads(single, `${store.location}/${key}`, context, (session) =>
+    prepareFile(session, single, rejects, context),
+  )
+  if (rejects === undefined) return outcome
+  return { ...outcome, ...rejectsOutcome(rejects.place.store, rejects.key, outcome.totals, context) }
 }
 
 async function prepareFile(
   session: PostgresConnection,
   request: FileRestoreRequest,
+  rejects: RejectsFile | undefined,
   { signal, progress }: RunContext,
 ): Promise<Prepared> {
   const { store, key: name, table: to } = request
@@ -90,6 +112,9 @@ async function prepareFile(
   const pair = { ...unknown, columns: given }
   const [target] = await findTargets(session, [pair], request)
   const columns = given.map((column) => column.name)
+  const how = loadOptions(session, { name, format: 'PGPack', columns }, request.copyOptions)
+  const loadable = target?.problems.length === 0
+  await checkRejects(session, loadable ? rejects : undefined, target?.relation, { runMode: request.runMode, signal })
   const load = (table: Load['table']): Load => ({
     name,
     table,
@@ -97,8 +122,9 @@ async function prepareFile(
     columns,
     parts: [wholeFile(file, { name, bodySHA256: undefined }, progress)],
     repeatable: true,
-    statement: (into) => copyFrom(into, columns),
-    counting: 'Exact',
+    statement: (into) => copyFrom(into, columns, how),
+    counting: countingOf(request.copyOptions),
+    rejects,
   })
   return {
     loads: target === undefined ? [] : [load(target.table)],

@@ -36,6 +36,13 @@ export function checkSegmentPaths(options: CopyOptions | undefined, objects: num
   )
 }
 
+/** @throws PgpackError CONFIG_INVALID for rows that come out of the store */
+export function checkInStore(name: string, options: CopyOptions | undefined): void {
+  if (!isOnSegments(options)) return
+  const message = `${name} lies in the store: copyOptions.onSegment goes with objects that were dumped with it`
+  throw new PgpackError('CONFIG_INVALID', message, { expected: 'no onSegment', found: options.onSegment })
+}
+
 /** @throws PgpackError POSTGRES_PRIVILEGE for a user for whom the server reads or writes no files */
 export async function checkFileRole(connection: PostgresConnection, direction: 'From' | 'To'): Promise<void> {
   const missing = await missingFileRole(connection, direction)

@@ -80,8 +80,8 @@ const MIN_FIRST_FRAME_BYTES = 22
 
 /**
  * Writes a PGPack file: each call of `writeRows` becomes one frame. The newest chunk is held back, unless it is large,
- * until it is known whether the trailer belongs to it. `writeRows` may be called by several producers at once; frames then follow one
- * another in the order of the calls.
+ * until it is known whether the trailer belongs to it. `writeRows` may be called by several producers at once; frames
+ * then follow one another in the order of the calls.
  */
 export class PGPackWriter {
   readonly #sink: PGPackSink
@@ -238,7 +238,8 @@ export class PGPackWriter {
       if (this.#error !== undefined) return
       account?.(stored)
       await this.#sink.write(stored)
-      giveBack(stored)
+      // Without compression they are the caller's own bytes, and `release` says that they are done with.
+      if (this.#method !== 'None') giveBack(stored)
     } catch (error) {
       this.#error ??= toPgpackError(error)
     } finally {

@@ -76,6 +76,7 @@ class CopyInStream implements CopyIn {
 
   async write(data: Buffer, release?: () => void): Promise<void> {
     await this.#throwIfOver()
+    if (data.length === 0) release?.()
     for (let offset = 0; offset < data.length; offset += MAX_MESSAGE_BYTES) {
       const end = offset + MAX_MESSAGE_BYTES
       this.#send(data.subarray(offset, end), end < data.length ? undefined : release)

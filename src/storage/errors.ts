@@ -44,7 +44,7 @@ interface Meaning {
 const denied: Meaning = {
   code: 'STORE_DENIED',
   advice:
-    'allow these credentials s3:ListBucket on the bucket and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects',
+    'allow these credentials s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects',
 }
 const wrongKeys: Meaning = {
   code: 'STORE_DENIED',

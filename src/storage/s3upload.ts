@@ -4,7 +4,8 @@ import { isTransient, S3Failure, storeError } from './errors.ts'
 import type { RetryPolicy } from './retry.ts'
 import { bodyOf, type S3Client } from './s3client.ts'
 import { type BlockPool, MAX_OBJECT_SIZE, MAX_PARTS, Part, partSize, partsInFlight } from './s3parts.ts'
-import { element, elements, encodeEntities, listedKey } from './s3xml.ts'
+import { abortUpload, unfinishedUploads } from './s3uploads.ts'
+import { element, encodeEntities } from './s3xml.ts'
 import type { ObjectInfo, ObjectUpload, UploadOptions } from './store.ts'
 
 /** A store may join 10,000 parts before it answers (S3 API, CompleteMultipartUpload: "can take several minutes"). */
@@ -286,7 +287,9 @@ export class S3Upload implements ObjectUpload {
     const timer = setTimeout(() => this.#late.abort(), LAST_ANSWER_MS)
     try {
       const [begun] = await Promise.allSettled([this.#uploadId, this.#completing, ...this.#inFlight])
-      if (begun.status === 'fulfilled' && begun.value !== undefined) await this.#abortUpload(begun.value, signal)
+      if (begun.status === 'fulfilled' && begun.value !== undefined) {
+        await abortUpload(this.#client, this.#key, begun.value, signal)
+      }
       if (this.#maybeStray) await this.#removeStrays(signal)
       if (this.#maybeVisible) await this.#removeIfOurs(signal)
       return undefined
@@ -299,29 +302,11 @@ export class S3Upload implements ObjectUpload {
     }
   }
 
-  /**
-   * Twice: a part whose request was cut may still be written when the first abort comes (S3 API, AbortMultipartUpload:
-   * "it might be necessary to abort a given multipart upload multiple times").
-   */
-  async #abortUpload(uploadId: string, signal: AbortSignal): Promise<void> {
-    for (let round = 0; round < 2; round++) {
-      try {
-        await this.#client.text({ method: 'DELETE', key: this.#key, query: { uploadId }, signal })
-      } catch (error) {
-        if (error instanceof S3Failure && (error.code === 'NoSuchUpload' || error.status === 404)) return
-        throw error
-      }
-    }
-  }
-
   /** Aborts every unfinished upload of this very key: keys name the attempt, so nobody else writes them. */
   async #removeStrays(signal: AbortSignal): Promise<void> {
-    const query = { uploads: '', prefix: this.#client.fullKey(this.#key) }
-    const xml = await this.#client.text({ method: 'GET', query, signal })
-    for (const upload of elements(xml, 'Upload')) {
-      const uploadId = element(upload, 'UploadId')
-      const key = listedKey(xml, element(upload, 'Key') ?? '')
-      if (uploadId !== undefined && key === query.prefix) await this.#abortUpload(uploadId, signal)
+    const fullKey = this.#client.fullKey(this.#key)
+    for await (const { key, uploadId } of unfinishedUploads(this.#client, fullKey, signal)) {
+      if (key === fullKey) await abortUpload(this.#client, this.#key, uploadId, signal)
     }
   }
 

@@ -13,7 +13,7 @@ const PAGE = 1000
 
 /**
  * The unfinished uploads below a prefix of the bucket. MinIO lists by an exact key only, or, without a prefix, all that
- * were begun since it started: where a prefix finds nothing, the first page without one is looked through.
+ * were begun since it started: where a prefix finds nothing, the first page without one is looked through, if it may be.
  */
 export async function* unfinishedUploads(
   client: S3Client,
@@ -33,17 +33,28 @@ export async function* unfinishedUploads(
     markers = page.next
   }
   if (found > 0) return
-  const { uploads } = await readPage(client, {}, signal)
-  for (const upload of uploads) if (upload.key.startsWith(prefix)) yield upload
+  for (const upload of await firstOfAll(client, signal)) if (upload.key.startsWith(prefix)) yield upload
+}
+
+/** The first page of the whole bucket's; none where a policy allows no more than a prefix, which was listed already. */
+async function firstOfAll(client: S3Client, signal: AbortSignal): Promise<readonly UnfinishedUpload[]> {
+  try {
+    return (await readPage(client, {}, signal)).uploads
+  } catch (error) {
+    if (error instanceof S3Failure && error.status === 403) return []
+    throw error
+  }
 }
 
 async function readPage(client: S3Client, query: Readonly<Record<string, string>>, signal: AbortSignal) {
   const all = { uploads: '', 'encoding-type': 'url', 'max-uploads': String(PAGE), ...query }
   const xml = await client.text({ method: 'GET', query: all, signal })
-  const uploads = elements(xml, 'Upload').map((upload) => ({
+  const listed = elements(xml, 'Upload').map((upload) => ({
     key: listedKey(xml, element(upload, 'Key') ?? ''),
     uploadId: element(upload, 'UploadId') ?? '',
   }))
+  // Without an id, what aborts the upload could be taken for the removal of the object.
+  const uploads = listed.filter(({ uploadId }) => uploadId !== '')
   const marker = listedKey(xml, element(xml, 'NextKeyMarker') ?? '')
   const isLast = element(xml, 'IsTruncated') !== 'true' || marker === ''
   const next = { 'key-marker': marker, 'upload-id-marker': element(xml, 'NextUploadIdMarker') ?? '' }

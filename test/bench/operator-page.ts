@@ -27,7 +27,7 @@ export async function writePage(report: OperatorReport): Promise<void> {
   await writeFile(join(ROOT, 'docs/operator-load.md'), page(report))
 }
 
-/** Phases in which most of the reconciles took longer than they may. */
+/** Phases in which more than one reconcile in a hundred took longer than it may. */
 export function slowPhases({ phases, limitMs }: OperatorReport): Phase[] {
   return phases.filter(({ reconciles }) => reconciles.p99 > limitMs)
 }

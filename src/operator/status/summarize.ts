@@ -100,7 +100,10 @@ function isDryRun({ artifact, plan }: SuccessResult): boolean {
   return plan !== undefined && artifact === undefined
 }
 
-/** `5000000 rows, 12 rejected, 1.2 GiB (310 MiB stored) in 14.2 s; the rejected rows lie in …`: the message of the condition and of the Event. */
+/**
+ * `5000000 rows, 12 rejected, 1.2 GiB (310 MiB stored) in 14.2 s; the rejected rows lie in …`: the message of the
+ * condition and of the Event.
+ */
 function describeSuccess(result: SuccessResult): string {
   const { totals, seconds, artifact, rejects, plan = '' } = result
   if (isDryRun(result)) return `nothing was written (DryRun), this would be done: ${truncate(plan, MAX_EVENT_PLAN)}`

@@ -275,6 +275,12 @@ export function supportOf(feature: CopyFeature, target: CopyTarget): CopySupport
   return feature.ignored?.some((cell) => covers(cell, target)) === true ? 'Ignored' : 'Refused'
 }
 
+/** The options that such a COPY has in one value at least, in the order of the table. */
+export function allowedOptions(target: CopyTarget): (keyof CopyOptions)[] {
+  const allowed = COPY_FEATURES.filter((feature) => supportOf(feature, target) === 'Allowed')
+  return [...new Set(allowed.map(({ option }) => option))]
+}
+
 function covers({ flavour, formats, directions, since, until }: CopyCell, target: CopyTarget): boolean {
   return (
     flavour === target.flavour &&

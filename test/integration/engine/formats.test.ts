@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, jest } from '@jest/globals'
-import { dump } from '../../../src/engine/dump.ts'
-import { type ArtifactRestoreRequest, restore } from '../../../src/engine/restore.ts'
+import { dump, dumpFile } from '../../../src/engine/dump.ts'
+import { type ArtifactRestoreRequest, restore, restoreFile } from '../../../src/engine/restore.ts'
 import { type RowsRestoreRequest, restoreRows } from '../../../src/engine/restore-rows.ts'
 import type { CopyOptions } from '../../../src/postgres/copy-options/schema.ts'
 import type { DumpFormat } from '../../../src/run/config.ts'
@@ -83,6 +83,76 @@ async function readAll(key: string): Promise<Buffer> {
   for await (const piece of store.read(key, new AbortController().signal)) pieces.push(piece)
   return Buffer.concat(pieces)
 }
+
+describe('a dump as PGPack', () => {
+  const freeze = { freeze: true }
+
+  beforeEach(() => dumpAs('PGPack', 'Zstd'))
+
+  it.each<[CopyOptions, RegExp]>([
+    [{ delimiter: ';' }, /public\.orders is PGPack.*delimiter.*allowed are freeze/],
+    [{ ...freeze, header: 'Present' }, /header/],
+    [{ onError: 'Ignore' }, /onError Ignore/],
+    [{ onSegment: '/tmp/<SEGID>' }, /public\.orders lies in the store/],
+  ])('refuses %j before a row moves', async (copyOptions, said) => {
+    for (const runMode of ['Run', 'DryRun'] as const) {
+      const message = expect.stringMatching(said)
+      expect(await failureOf(intoCopied({ copyOptions, runMode }))).toMatchObject({ code: 'CONFIG_INVALID', message })
+    }
+    expect((await fingerprint(postgres.database, 'copied')).rows).toBe('0')
+  })
+
+  it('is loaded with FREEZE into a table that is emptied', async () => {
+    expect((await intoCopied({ copyOptions: freeze, mode: 'Truncate' })).totals.rows).toBe(String(ROWS))
+    expect(await fingerprint(postgres.database, 'copied')).toEqual(await fingerprint(postgres.database, 'orders'))
+    expect(await failureOf(intoCopied({ copyOptions: freeze }))).toMatchObject({
+      message: expect.stringContaining('COPY FREEZE'),
+    })
+  })
+
+  const withWhere = testedMajor >= 12 ? it : it.failing
+  withWhere.each([1, 2])('is loaded so far as a condition holds, over %i connections', async (connections) => {
+    const { totals } = await intoCopied({ copyOptions: { where: 'id <= 10' }, connections })
+    expect(totals).toMatchObject({ rows: '10' })
+    expect((await sql('SELECT max(id) AS id FROM copied'))[0]).toEqual({ id: 10 })
+  })
+})
+
+describe('a file without a manifest', () => {
+  const table = { schema: 'public', name: 'copied' }
+  const load = (key: string, copyOptions: CopyOptions) => {
+    const request = { store, key, target: postgres.database.config, mode: 'Truncate', table, copyOptions } as const
+    if (key.endsWith('.pgpack')) return restoreFile(request, testContext())
+    return restoreRows({ ...request, format: key.endsWith('.csv') ? 'csv' : 'ndjson' }, testContext())
+  }
+
+  beforeEach(async () => {
+    const source = postgres.database.config
+    const object = { table: { schema: 'public', name: 'orders' } }
+    const fixed = { connections: 1, compression: { method: 'None' }, store, key: 'orders.pgpack' } as const
+    await dumpFile({ source, object, ...fixed }, testContext())
+    await writeFile(join(folder.path, 'rows.ndjson'), '{"id": 1}\n{"id": 2}\n')
+    await writeFile(join(folder.path, 'rows.csv'), '1,,,\n')
+  })
+
+  it.each([
+    ['orders.pgpack', { delimiter: ';' }, /orders\.pgpack is PGPack.*delimiter/],
+    ['rows.ndjson', { header: 'Present' }, /rows\.ndjson is NDJSON.*header/],
+    ['orders.pgpack', { onSegment: '/tmp/<SEGID>' }, /lies in the store/],
+    ['rows.csv', { onSegment: '/tmp/<SEGID>' }, /lies in the store/],
+  ] as const)('%s refuses %j before a row moves', async (key, copyOptions, said) => {
+    const message = expect.stringMatching(said)
+    expect(await failureOf(load(key, copyOptions))).toMatchObject({ code: 'CONFIG_INVALID', message })
+    expect((await fingerprint(postgres.database, 'copied')).rows).toBe('0')
+  })
+
+  it.each([
+    ['orders.pgpack', String(ROWS)],
+    ['rows.ndjson', '2'],
+  ])('%s is loaded with FREEZE', async (key, rows) => {
+    expect((await load(key, { freeze: true })).totals.rows).toBe(rows)
+  })
+})
 
 describe('a dump as CSV', () => {
   it('goes into a table of other types, as the server parses its values', async () => {

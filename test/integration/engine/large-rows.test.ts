@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, jest } from '@jest/globals'
 import type { WritableMethod } from '../../../src/compression/method.ts'
 import { dumpFile } from '../../../src/engine/dump.ts'
 import { restoreFile } from '../../../src/engine/restore.ts'
+import type { DumpFormat } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { failureOf, fingerprint, testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
@@ -22,11 +23,11 @@ describe('rows of hundreds of megabytes', () => {
   })
 
   /** Dumps a query into a file. */
-  const dump = (sql: string, method: WritableMethod) => {
+  const dump = (sql: string, method: WritableMethod, format: DumpFormat = 'PGPack') => {
     const source = postgres.database.config
     const object = { query: { name: 'large', sql } }
     const compression = { method }
-    return dumpFile({ source, object, connections: 1, compression, store, key: 'large.pgpack' }, testContext())
+    return dumpFile({ source, object, connections: 1, compression, store, key: 'large.pgpack', format }, testContext())
   }
 
   it.each([
@@ -47,6 +48,11 @@ describe('rows of hundreds of megabytes', () => {
       expect(await fingerprint(postgres.database, 'copied')).toEqual(await fingerprint(postgres.database, `(${query})`))
     },
   )
+
+  it.each(['Binary', 'Text'] as const)('go into a file as %s without one waiting for the next', async (format) => {
+    const query = `SELECT i, repeat('x', ${12 * MEBIBYTE}) FROM generate_series(1, 8) i`
+    expect((await dump(query, 'None', format)).totals.rows).toBe('8')
+  })
 
   it('that the server itself cannot send end the dump with its reason, and leave no file', async () => {
     const half = 600 * MEBIBYTE

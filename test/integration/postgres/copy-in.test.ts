@@ -46,6 +46,16 @@ describe('copyIn', () => {
     expect(await count()).toBe('3')
   })
 
+  it('gives back memory of which nothing is left to send', async () => {
+    const copy = await copyIn(connection, TEXT)
+    let released = 0
+    await copy.write(Buffer.alloc(0), () => {
+      released += 1
+    })
+    expect(released).toBe(1)
+    expect(await copy.end()).toBe(0n)
+  })
+
   it('takes what copyOut gives, byte for byte', async () => {
     await connection.query(`create table source as
       select n, repeat(n::text, n % 50) as t, case when n % 3 = 0 then null else n / 7.0 end as x

@@ -53,6 +53,17 @@ describe('decompress LZ4', () => {
     }
   })
 
+  it('remembers linked blocks itself: who has taken one may write over it', async () => {
+    const raw = Buffer.concat(Array.from({ length: 8 }, () => sample(50_000)))
+    const file = lz4Frame(raw, { linked: true, blockBytes: 64 * 1024, contentChecksum: true })
+    const taken: Buffer[] = []
+    for await (const piece of decompress('LZ4', inPieces(file))) {
+      taken.push(Buffer.from(piece))
+      piece.fill(0xff)
+    }
+    expect(Buffer.concat(taken).equals(raw)).toBe(true)
+  })
+
   it('makes frames of its test support that the package reads as well', () => {
     for (const linked of [false, true]) {
       const file = lz4Frame(content, { linked, contentChecksum: true, blockChecksums: true, contentSize: true })

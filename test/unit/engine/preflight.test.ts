@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { checkColumns, type SourceColumn } from '../../../src/engine/preflight.ts'
+import { columnProblems, type SourceColumn } from '../../../src/engine/preflight.ts'
+import { throwProblems } from '../../../src/engine/preflight-report.ts'
 import { PgpackError } from '../../../src/errors.ts'
 import type { ColumnInfo, RelationInfo } from '../../../src/postgres/types.ts'
 
@@ -77,7 +78,8 @@ const bare = (name: string, { typeOid }: Typed): SourceColumn => ({ name, typeOi
 
 function refusal(source: readonly SourceColumn[], table: RelationInfo): PgpackError | undefined {
   try {
-    checkColumns('public.orders', source, table)
+    const about = { code: 'TARGET_MISMATCH', object: 'public.orders', table: `${table.schema}.${table.name}` } as const
+    throwProblems(columnProblems(source, table, { binary: true }).map((text) => ({ ...about, text })))
     return undefined
   } catch (error) {
     if (error instanceof PgpackError) return error

@@ -5,6 +5,7 @@ import {
   discardRejects,
   RejectsFile,
   rejectsBeside,
+  rejectsOf,
   rejectsOutcome,
 } from '../../../src/engine/rejects.ts'
 import { noTotals } from '../../../src/engine/totals.ts'
@@ -131,5 +132,21 @@ describe('files of refused rows', () => {
     const loads = [await written('a.csv', closed)]
     await discardRejects(loads, testContext())
     expect(await keysIn(store)).toEqual(['rejects/a.csv'])
+  })
+})
+
+describe('the file for what is refused of a file without a manifest', () => {
+  const copyOptions = { logErrors: true, segmentRejectLimit: { count: 10 } }
+
+  it('lies beside it, or where it is told', () => {
+    expect(rejectsOf({ store, key: 'in/rows.csv', copyOptions })?.key).toBe('in/rows.csv.rejects.csv')
+    expect(rejectsOf({ store, key: 'rows.csv', copyOptions })?.key).toBe('rows.csv.rejects.csv')
+    const rejects = { store, path: 'kept' }
+    expect(rejectsOf({ store, key: 'in/rows.csv', copyOptions, rejects })?.key).toBe('kept/rows.csv.rejects.csv')
+  })
+
+  it('is none where refused rows are only counted', () => {
+    const counted = { segmentRejectLimit: { count: 10 } }
+    expect(rejectsOf({ store, key: 'rows.csv', copyOptions: counted })).toBeUndefined()
   })
 })

@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { S3Store } from '../../../src/storage/s3.ts'
 
-/** As much of S3 as unfinished uploads need: ListMultipartUploads, two a page, and AbortMultipartUpload. */
+const DENIED = { status: 403, body: '<Error><Code>AccessDenied</Code><Message>no</Message></Error>' }
+
+/** As much of S3 as unfinished uploads need: ListMultipartUploads, two a page, beginning, parts and AbortMultipartUpload. */
 class UploadServer {
   readonly uploads = new Map<string, string>()
   /** Queries of the lists, in order. */
@@ -14,12 +16,18 @@ class UploadServer {
   /** Whatever the prefix, everything is listed. */
   listsEverything = false
   denies = false
+  /** As a policy with a condition on `s3:prefix`. */
+  deniesWithoutPrefix = false
+  /** Answers to the beginning of an upload that do not arrive. */
+  lostAnswers = 0
   readonly #server: Server
 
   constructor() {
     this.#server = createServer((request, response) => {
+      request.resume()
       const { status, body } = this.#answer(request)
-      response.writeHead(status, { 'content-type': 'application/xml' }).end(body)
+      if (request.method === 'POST' && this.lostAnswers-- > 0) request.destroy()
+      else response.writeHead(status, { 'content-type': 'application/xml', etag: '"part"' }).end(body)
     })
   }
 
@@ -35,11 +43,20 @@ class UploadServer {
   }
 
   #answer({ method, url = '' }: IncomingMessage): { status: number; body: string } {
-    const { searchParams: query } = new URL(url, 'http://localhost')
-    if (this.denies) return { status: 403, body: '<Error><Code>AccessDenied</Code><Message>no</Message></Error>' }
-    if (method !== 'DELETE') return { status: 200, body: this.#list(query) }
+    const { pathname, searchParams: query } = new URL(url, 'http://localhost')
+    if (this.denies) return DENIED
+    if (method === 'GET' && this.deniesWithoutPrefix && !query.has('prefix')) return DENIED
+    if (method === 'GET') return { status: 200, body: this.#list(query) }
+    if (method === 'PUT') return { status: 200, body: '' }
+    if (method === 'POST') return { status: 200, body: this.#begin(pathname) }
     this.uploads.delete(query.get('uploadId') ?? '')
     return { status: 204, body: '' }
+  }
+
+  #begin(path: string): string {
+    const id = `begun${this.uploads.size}`
+    this.uploads.set(id, decodeURIComponent(path.replace('/bucket/', '')))
+    return `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`
   }
 
   #list(query: URLSearchParams): string {
@@ -91,11 +108,23 @@ describe('unfinished uploads below a prefix', () => {
     expect(server.lists).toEqual(['base/run/1/', ''])
   })
 
+  it('are none where none are listed and nothing but the prefix may be', async () => {
+    server.deniesWithoutPrefix = true
+    expect(await store.abortUploads('run/2/', signal)).toBe(0)
+    expect(server.lists).toEqual(['base/run/2/'])
+  })
+
   it('are all that is aborted, whatever the server lists', async () => {
     server.listsEverything = true
     server.uploads.set('other', 'base/zzz')
     expect(await store.abortUploads('run/1/', signal)).toBe(5)
     expect([...server.uploads.keys()]).toEqual(['other'])
+  })
+
+  it('are left alone where the server does not say what their id is', async () => {
+    server.uploads.set('', 'base/run/1/e')
+    expect(await store.abortUploads('run/1/', signal)).toBe(5)
+    expect([...server.uploads.values()]).toEqual(['base/run/1/e'])
   })
 
   it('may be wanted or not, by their key in the store', async () => {
@@ -112,5 +141,16 @@ describe('unfinished uploads below a prefix', () => {
       code: 'STORE_DENIED',
       message: expect.stringContaining('abort unfinished uploads below run/1/'),
     })
+  })
+})
+
+describe('an upload that is given up', () => {
+  it('takes those of its own key along whose ids never arrived, and no others', async () => {
+    server.lostAnswers = 2
+    const upload = store.upload('run/1/d/x', { signal })
+    for (let at = 0; at < 6; at++) await upload.write(Buffer.alloc(1024 * 1024))
+    await upload.abort()
+    expect([...server.uploads.keys()]).toEqual(['id0', 'id1', 'id2', 'id3', 'id4'])
+    expect(server.lists).toEqual(['base/run/1/d/x'])
   })
 })
