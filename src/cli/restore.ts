@@ -36,7 +36,12 @@ export function restoreCommand(terminal: Terminal): Command {
     .option('--from <place>', 'PATH or s3://bucket/key of rows: .ndjson or .csv, typed by the columns of the table')
     .requiredOption('--dsn <uri>', 'postgres://user:password@host:port/database?sslmode=…')
     .option('--table <name>', 'table, as schema.name; quoted as in SQL where its case matters')
-    .option('--copy-option <name=value>', "of COPY, for text and csv: 'delimiter=;', header; repeatable", collect, [])
+    .option(
+      '--copy-option <name=value>',
+      "of COPY, as the file's format has it: 'delimiter=;', freeze; repeatable",
+      collect,
+      [],
+    )
     .option('--rejects <place>', 'PATH or s3://bucket/prefix for rows that Greenplum refuses and logs (logErrors)')
     .option('--json', 'print the summary as JSON', false)
   return withPlaceOptions(withLoadingOptions(command)).action((options: RestoreOptions) =>

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createAuthority, issue, type KeyPair } from './certificates.ts'
 import { HarnessError } from './errors.ts'
 import { type Access, isApiServerReady, writeKubeconfig } from './kubeconfig.ts'
-import { appendingTo, hasEnded, startBound, stop, tailOf, waitFor } from './processes.ts'
+import { appendingTo, FEWER_COLLECTIONS, hasEnded, startBound, stop, tailOf, waitFor } from './processes.ts'
 import { ensureTools } from './tools.ts'
 
 /** An API server and its etcd on loopback: no controllers, no scheduler, no nodes. */
@@ -111,7 +111,7 @@ async function startServers(tools: Tools, directory: string): Promise<Servers> {
     ],
   }
   const startServer = (name: keyof Tools): ChildProcess =>
-    startBound(tools[name], commands[name], appendingTo(join(directory, `${name}.log`)))
+    startBound(tools[name], commands[name], appendingTo(join(directory, `${name}.log`)), { GOGC: FEWER_COLLECTIONS })
   return {
     etcd: startServer('etcd'),
     apiServer: startServer('kube-apiserver'),

@@ -100,6 +100,12 @@ export function startDetached(command: string, args: readonly string[], log: str
 }
 
 /**
+ * GOGC of the servers that tests start: their heaps are small, and collecting them at each doubling is a good part of what
+ * they do.
+ */
+export const FEWER_COLLECTIONS = '300'
+
+/**
  * Starts a process that the kernel ends (on Linux) when this process ends, however that happens.
  * @param variables added to this process's own environment.
  */

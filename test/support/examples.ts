@@ -3,10 +3,11 @@ import { delimiter, join } from 'node:path'
 import { beforeEach } from '@jest/globals'
 import { run } from '../cluster/processes.ts'
 import { repositoryDirectory } from '../cluster/settings.ts'
+import { pgpackFile } from './command.ts'
 
 /**
- * A folder of examples/ in the test's own one, where `npx pgpack` is a checkout's: the sources need no build, and npm itself
- * is not waited for a dozen times. Gives what runs one of its shell scripts and resolves with what that printed.
+ * A folder of examples/ in the test's own one, where `npx pgpack` is the checkout's, and npm itself is not waited for a
+ * dozen times. Gives what runs one of its shell scripts and resolves with what that printed.
  */
 export function useExamples(
   name: string,
@@ -18,10 +19,7 @@ export function useExamples(
     await mkdir(bin, { recursive: true })
     await cp(join(repositoryDirectory, 'examples', name), folder.path, { recursive: true })
     const pgpack = join(bin, 'pgpack')
-    await writeFile(
-      pgpack,
-      `#!/bin/sh\nexec '${process.execPath}' '${join(repositoryDirectory, 'src/main.ts')}' "$@"\n`,
-    )
+    await writeFile(pgpack, `#!/bin/sh\nexec '${process.execPath}' '${pgpackFile()}' "$@"\n`)
     await writeFile(join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n')
     await Promise.all([chmod(pgpack, 0o755), chmod(join(bin, 'npx'), 0o755)])
   })

@@ -1,3 +1,7 @@
+import { removeCommands } from './command.ts'
 import { endControlPlane } from './shared-control-plane.ts'
 
-export default endControlPlane
+/** After all test files of a Jest run. */
+export default async function tearDown(): Promise<void> {
+  await Promise.all([removeCommands(), endControlPlane()])
+}

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Client } from 'minio'
 import type { S3Options } from '../../src/storage/location.ts'
 import { createAuthority, issue } from '../cluster/certificates.ts'
-import { hasEnded, stop, waitFor } from '../cluster/processes.ts'
+import { FEWER_COLLECTIONS, hasEnded, stop, waitFor } from '../cluster/processes.ts'
 import { ensureTools } from '../cluster/tools.ts'
 
 export interface MinioOptions {
@@ -95,6 +95,7 @@ class LocalMinio implements MinioServer {
       MINIO_ROOT_PASSWORD: this.secretAccessKey,
       MINIO_BROWSER: 'off',
       MINIO_UPDATE: 'off',
+      GOGC: FEWER_COLLECTIONS,
       ...(this.#options.region === undefined ? {} : { MINIO_SITE_REGION: this.#options.region }),
     }
     const environment = Object.entries(settings).map(([name, value]) => `${name}=${value}`)

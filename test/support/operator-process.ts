@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import type { ClusterAccess } from '../../src/operator/index.ts'
 import { hasEnded, run, startBound, waitFor } from '../cluster/processes.ts'
 import { ensureTools } from '../cluster/tools.ts'
+import { pgpackFile } from './command.ts'
 import { Samples } from './prometheus.ts'
 
 /** Who the operator is, as its pod knows it: a folder with a service account's token and the cluster's CA. */
@@ -40,7 +41,7 @@ export interface OperatorProcessOptions {
   readonly server: { readonly host: string; readonly port: number | string }
   readonly account: ServiceAccount
   readonly flags?: readonly string[]
-  /** Default src/main.ts; dist/main.js where memory is measured. */
+  /** Default the sources as they are now; dist/main.js where memory is measured. */
   readonly entry?: string
   readonly env?: Readonly<Record<string, string>>
 }
@@ -53,7 +54,7 @@ export class OperatorProcess {
   readonly ended: Promise<number | NodeJS.Signals>
 
   constructor(options: OperatorProcessOptions) {
-    const entry = options.entry ?? join(import.meta.dirname, '../../src/main.ts')
+    const entry = options.entry ?? pgpackFile()
     const { host, port } = options.server
     const args = [
       entry,

@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HarnessError } from '../errors.ts'
-import { hasEnded, run, startDetached, tailOf, waitFor } from '../processes.ts'
+import { FEWER_COLLECTIONS, hasEnded, run, startDetached, tailOf, waitFor } from '../processes.ts'
 import { type Layout, network } from './layout.ts'
 
 /**
@@ -75,7 +75,8 @@ export async function startInside(
   command: string,
   args: readonly string[],
 ): Promise<void> {
-  const script = 'log=$1; shift; setsid env --ignore-environment PATH="$PATH" "$@" >> "$log" 2>&1 < /dev/null &'
+  const environment = `PATH="$PATH" GOGC=${FEWER_COLLECTIONS}`
+  const script = `log=$1; shift; setsid env --ignore-environment ${environment} "$@" >> "$log" 2>&1 < /dev/null &`
   await runInside(namespace, 'bash', ['-c', script, 'bash', join(layout.logs, `${name}.log`), command, ...args])
 }
 

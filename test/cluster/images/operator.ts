@@ -20,6 +20,7 @@ const inputs = [
   'tsconfig.json',
   'tsconfig.build.json',
   'scripts/build.ts',
+  'scripts/bundle.ts',
   'src/**/*.ts',
 ]
 

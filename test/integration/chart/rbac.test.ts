@@ -6,7 +6,14 @@ import { DUMPS, RESTORES, TRANSFERS } from '../../../src/operator/controllers/ki
 import { type ClusterAccess, runOperator } from '../../../src/operator/index.ts'
 import { isForbidden } from '../../../src/operator/manager/apierror.ts'
 import { KubernetesClient } from '../../../src/operator/manager/client.ts'
-import { EVENTS, JOBS, LEASES, type Resource, SECRETS } from '../../../src/operator/manager/resources.ts'
+import {
+  type ApiObject,
+  EVENTS,
+  JOBS,
+  LEASES,
+  type Resource,
+  SECRETS,
+} from '../../../src/operator/manager/resources.ts'
 import { RestClient } from '../../../src/operator/manager/rest.ts'
 import type { DumpRun, RestoreRun, TransferRun } from '../../../src/operator/specs/run.ts'
 import { eventually, TestCluster } from '../operator/controllers/cluster.ts'
@@ -43,6 +50,19 @@ function rbac(kind: 'Role' | 'RoleBinding', plural: string): Resource {
   return { group: 'rbac.authorization.k8s.io', version: 'v1', kind, plural, namespaced: true }
 }
 
+interface AccessReview extends ApiObject {
+  readonly spec: { readonly user: string; readonly resourceAttributes: Readonly<Record<string, string>> }
+  readonly status?: { readonly allowed: boolean }
+}
+
+const REVIEWS: Resource<AccessReview> = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  kind: 'SubjectAccessReview',
+  plural: 'subjectaccessreviews',
+  namespaced: false,
+}
+
 let cluster: TestCluster
 
 beforeAll(async () => {
@@ -77,6 +97,11 @@ async function accessWith(namespace: string, rights: readonly Right[]): Promise<
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'operator' },
     subjects: [{ kind: 'ServiceAccount', name: 'operator', namespace }],
   } as object)
+  await inForce(
+    user,
+    namespace,
+    rights.find(({ resource }) => !resource.includes('/')),
+  )
   return {
     getCurrentCluster: () => cluster.access.getCurrentCluster(),
     // No controller makes service accounts here; an administrator may speak as one.
@@ -85,6 +110,17 @@ async function accessWith(namespace: string, rights: readonly Right[]): Promise<
       options.headers = { ...options.headers, 'Impersonate-User': user }
     },
   }
+}
+
+/** The authorizer has a cache: a role holds a while after it was made, and then as a whole. */
+async function inForce(user: string, namespace: string, right: Right | undefined): Promise<void> {
+  const { group = '', resource = '', verb = '', names = [] } = right ?? {}
+  const [name] = names
+  const resourceAttributes = { namespace, group, resource, verb, ...(name === undefined ? {} : { name }) }
+  await eventually('the rights are in force', async () => {
+    const { status } = await cluster.client.create(REVIEWS, { metadata: {}, spec: { user, resourceAttributes } })
+    return status?.allowed === true
+  })
 }
 
 /** All that the operator says, as text. */

@@ -9,6 +9,7 @@ import { decodeResult, type RunResult, TERMINATION_MESSAGE_LIMIT } from '../../.
 import { S3Store } from '../../../src/storage/s3.ts'
 import { hasEnded, waitFor } from '../../cluster/processes.ts'
 import { repositoryDirectory } from '../../cluster/settings.ts'
+import { pgpackFile } from '../../support/command.ts'
 import { backendsGone, copyingBackend, fingerprint, keysIn, useFolder } from '../../support/engine.ts'
 import { useMinio } from '../../support/minio.ts'
 import { usePostgres } from '../../support/postgres.ts'
@@ -39,14 +40,11 @@ interface Process {
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
-/** Node's own: half of what a start from the sources costs is kept there. */
-const { NODE_COMPILE_CACHE = '' } = process.env
-
-/** `node src/main.ts …`, with nothing of ours in its environment but what is given. Expects that no secret is written. */
+/** `pgpack …`, with nothing of ours in its environment but what is given. Expects that no secret is written. */
 function start(args: readonly string[], env: Record<string, string> = {}): Process {
-  const child = spawn(process.execPath, ['src/main.ts', ...args], {
+  const child = spawn(process.execPath, [pgpackFile(), ...args], {
     cwd: repositoryDirectory,
-    env: { NODE_COMPILE_CACHE, ...env },
+    env: { ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.push(child)

@@ -10,6 +10,7 @@ import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import type { Manifest } from '../../../src/storage/manifest.ts'
 import { openArtifact } from '../../support/artifact.ts'
 import { collect } from '../../support/bytes.ts'
+import { pgpackFile } from '../../support/command.ts'
 import { testContext, useFolder } from '../../support/engine.ts'
 import { usePostgres } from '../../support/postgres.ts'
 import { testedMajor } from '../../support/postgres-versions.ts'
@@ -195,7 +196,7 @@ async function bodyOf(path: string): Promise<Buffer> {
 
 async function command(...args: string[]): Promise<{ stdout: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ stdout: string }>()
-  execFile(process.execPath, ['src/main.ts', ...args], (error, stdout, stderr) => {
+  execFile(process.execPath, [pgpackFile(), ...args], (error, stdout, stderr) => {
     if (error) reject(new Error(stderr))
     else resolve({ stdout })
   })

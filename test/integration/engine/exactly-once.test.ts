@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { dump } from '../../../src/engine/dump.ts'
 import { restore } from '../../../src/engine/restore.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
-import { repositoryDirectory } from '../../cluster/settings.ts'
 import { Random } from '../../fuzz/random.ts'
+import { bundled } from '../../support/command.ts'
 import { backendsGone, type Fingerprint, fingerprint, testContext } from '../../support/engine.ts'
 import { type PostgresServer, startPostgres, type TestDatabase } from '../../support/postgres.ts'
 
@@ -20,7 +20,7 @@ const ROWS = 50_000
 
 jest.setTimeout(60_000 + Math.max(KILLS, MOST_KILLS) * 10_000)
 
-const child = join(repositoryDirectory, 'test/integration/engine/exactly-once-child.ts')
+const child = bundled('exactly-once-child.js')
 let server: PostgresServer
 let database: TestDatabase
 let folder: string
@@ -48,13 +48,12 @@ beforeAll(async () => {
     testContext(),
   )
 })
-/** Processes that wait for a request: to start one takes longer than a restore, though its code is compiled once. */
+/** Processes that wait for a request: to start one takes longer than a restore. */
 const waiting: Promise<ChildProcess>[] = []
 const SPARE = 2
 
 async function startChild(): Promise<ChildProcess> {
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') }
-  const process_ = spawn(process.execPath, [child], { stdio: ['pipe', 'pipe', 'inherit'], env })
+  const process_ = spawn(process.execPath, [child], { stdio: ['pipe', 'pipe', 'inherit'] })
   const [first] = await Promise.race([once(process_.stdout, 'data'), once(process_, 'exit')])
   if (typeof first === 'number') throw new Error(`the process does not start: exit code ${first}`)
   return process_

@@ -9,6 +9,7 @@ import type { DumpRunConfig } from '../../../src/run/config.ts'
 import { S3Client } from '../../../src/storage/s3client.ts'
 import { hasEnded, waitFor } from '../../cluster/processes.ts'
 import { repositoryDirectory } from '../../cluster/settings.ts'
+import { pgpackFile } from '../../support/command.ts'
 import { backendsGone, testContext, useFolder } from '../../support/engine.ts'
 import { LOAD_BYTES, useFaults } from './harness.ts'
 
@@ -77,7 +78,7 @@ async function killedWriting(out: string): Promise<void> {
   const dsn = database.dsn.replace(`:${server.port}/`, `:${faults.wire.port}/`)
   const args = ['dump', '--dsn', dsn, '--table', 'load', '--compression', 'none', '--out', out]
   const env = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
-  const child = spawn(process.execPath, ['src/main.ts', ...args], { cwd: repositoryDirectory, env, stdio: 'ignore' })
+  const child = spawn(process.execPath, [pgpackFile(), ...args], { cwd: repositoryDirectory, env, stdio: 'ignore' })
   children.push(child)
   const ended = once(child, 'exit')
   await faults.passed('down', MOMENT, ended)

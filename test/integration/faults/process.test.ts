@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { hasEnded } from '../../cluster/processes.ts'
 import { repositoryDirectory } from '../../cluster/settings.ts'
+import { pgpackFile } from '../../support/command.ts'
 import { backendsGone, fingerprint, useFolder } from '../../support/engine.ts'
 import { someMoment, useFaults } from './harness.ts'
 
@@ -33,7 +34,7 @@ function start(command: string, args: readonly string[]) {
   return { child, ended: end() }
 }
 
-const engine = (...args: string[]) => start(process.execPath, ['src/main.ts', ...args])
+const engine = (...args: string[]) => start(process.execPath, [pgpackFile(), ...args])
 
 /** The database by way of the proxy. */
 const dsn = () => {
@@ -91,7 +92,7 @@ describe('a volume that becomes full in the middle of the COPY', () => {
   it('ends the dump as STORE_FULL, with no file and no backend left', async () => {
     const volume = join(folder.path, 'volume')
     await mkdir(volume)
-    const command = [process.execPath, 'src/main.ts', ...dumpArguments(join(volume, 'load.pgpack'))]
+    const command = [process.execPath, pgpackFile(), ...dumpArguments(join(volume, 'load.pgpack'))]
     const size = Math.max(4096, someMoment())
     // The file system is seen by nobody else (mount namespace), so what is left on it is listed before it goes.
     const script = 'mount -t tmpfs -o size="$1" none "$0" && shift && { "$@"; code=$?; ls -A "$0" >&2; exit $code; }'

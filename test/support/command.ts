@@ -1,0 +1,41 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { bundle } from '../../scripts/bundle.ts'
+import { repositoryDirectory } from '../cluster/settings.ts'
+
+/** Names, for the test files of a Jest run, the folder of what it has bundled. */
+const FOLDER = 'PGPACK_TEST_COMMANDS'
+
+const ENTRIES = ['src/main.ts', 'test/integration/engine/exactly-once-child.ts']
+
+/**
+ * Jest's `globalSetup`: bundles what tests start as processes, as they are now. From the sources a start costs four times
+ * as much CPU. Below node_modules, where packages are found, and no tool looks for sources.
+ */
+export async function bundleCommands(): Promise<void> {
+  const cache = join(repositoryDirectory, 'node_modules/.cache')
+  await mkdir(cache, { recursive: true })
+  const folder = await mkdtemp(join(cache, 'pgpack-test-'))
+  process.env[FOLDER] = folder
+  await bundle(
+    ENTRIES.map((entry) => join(repositoryDirectory, entry)),
+    folder,
+  )
+}
+
+/** Jest's `globalTeardown`. */
+export async function removeCommands(): Promise<void> {
+  await rm(bundled(''), { recursive: true, force: true })
+}
+
+/** The file to start with Node for `pgpack`. */
+export function pgpackFile(): string {
+  return bundled('main.js')
+}
+
+/** One of the other bundled files, by its name. */
+export function bundled(name: string): string {
+  const folder = process.env[FOLDER]
+  if (folder === undefined) throw new Error(`${FOLDER} is not set: this runs within Jest only`)
+  return join(folder, name)
+}
