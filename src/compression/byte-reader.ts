@@ -1,4 +1,4 @@
-import { disown, giveBack, joinPieces, own } from '../memory.ts'
+import { disown, giveBack, own } from '../memory.ts'
 
 const EMPTY: Buffer = Buffer.alloc(0)
 
@@ -79,8 +79,13 @@ export class ByteReader {
 
   /** A copy of the bytes passed over since `capture()` or the last `flush()`, to be given back; goes on capturing. */
   flush(): Buffer {
-    if (this.#mark !== undefined) this.#keep(this.#mark, this.#next)
-    const bytes = joinPieces(this.#captured)
+    const bytes = own(Buffer.allocUnsafeSlow(this.capturedLength))
+    let at = 0
+    for (const piece of this.#captured) {
+      at += piece.copy(bytes, at)
+      giveBack(piece)
+    }
+    if (this.#mark !== undefined) this.#chunk.copy(bytes, at, this.#mark, this.#next)
     this.capture()
     return bytes
   }
@@ -96,14 +101,6 @@ export class ByteReader {
     await this.#source.return?.()
   }
 
-  /** A copy, so that what is captured does not keep its chunk. */
-  #keep(from: number, to: number): void {
-    if (from === to) return
-    const bytes = Buffer.allocUnsafeSlow(to - from)
-    this.#chunk.copy(bytes, 0, from, to)
-    this.#captured.push(own(bytes))
-  }
-
   #take(length: number): Buffer {
     const bytes = this.#chunk.subarray(this.#next, this.#next + length)
     this.#next += length
@@ -115,8 +112,11 @@ export class ByteReader {
     const result = await this.#source.next()
     if (result.done === true) return false
     if (this.#mark !== undefined) {
-      this.#capturedLength += this.#chunk.length - this.#mark
-      this.#keep(this.#mark, this.#chunk.length)
+      // A copy, so that what is captured does not keep its chunk.
+      const bytes = own(Buffer.allocUnsafeSlow(this.#chunk.length - this.#mark))
+      this.#chunk.copy(bytes, 0, this.#mark)
+      this.#captured.push(bytes)
+      this.#capturedLength += bytes.length
       this.#mark = 0
     }
     giveBack(this.#chunk)

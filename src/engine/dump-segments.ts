@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { PgpackError } from '../errors.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { copyOnSegments, type SegmentFile, segmentFiles } from '../postgres/copy-segments.ts'
 import type { RunContext } from './context.ts'
 import type { DumpedObject } from './dump-object.ts'
+import { NO_BYTES_SHA256 } from './dump-writer.ts'
 import type { DumpSource } from './source.ts'
 import { about } from './source-name.ts'
 
@@ -13,8 +13,6 @@ export interface SegmentFiles {
   readonly path: string
   readonly files: readonly SegmentFile[]
 }
-
-const NO_BYTES_SHA256 = createHash('sha256').digest('hex')
 
 /** One object on its way into files on the hosts of the segments: one statement, and no byte of it passes here. */
 export class SegmentDump {
@@ -34,8 +32,8 @@ export class SegmentDump {
       const { rows } = await copyOnSegments(session, statement, { signal })
       const files = await segmentFiles(session, this.#path)
       // Greenplum 7 makes a query of a partitioned table, and may count nothing then (CopyToQueryOnSegment of its copy.c).
-      this.#dumped =
-        rows > 0n ? this.#describe(this.#once(rows, files), files) : this.#describe(await this.#count(session), files)
+      const dumped = rows > 0n ? this.#once(rows, files) : await this.#count(session)
+      this.#dumped = this.#describe(dumped, files)
       this.#progress.moved(Number(this.#dumped.rows), Number(this.#dumped.rawBytes))
       this.#progress.objectDone()
     })

@@ -64,7 +64,8 @@ function pgpackWriter(source: DumpSource, target: FileTarget, signal: AbortSigna
   }
 }
 
-const NO_BYTES_SHA256 = createHash('sha256').digest('hex')
+/** What the manifest has where there is nothing to hash. */
+export const NO_BYTES_SHA256 = createHash('sha256').digest('hex')
 
 function formatWriter(target: FileTarget, signal: AbortSignal): DumpWriter {
   const upload: ObjectUpload = target.store.upload(target.key, { signal })

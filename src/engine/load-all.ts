@@ -30,7 +30,7 @@ export async function loadInOneTransaction(
   for (const load of loads) await finishTable(session, load, request, context)
   await runStatements(session, request.after)
   if (runId !== undefined) await record(session, runId, WHOLE_RUN, totals)
-  await commitRejects(loads, () => commit(session, runId !== undefined || !addsRows(request.mode)))
+  await commitRejects(session, loads, () => commit(session, runId !== undefined || !addsRows(request.mode)))
   return totals
 }
 

@@ -87,7 +87,7 @@ async function replaceTables(loads: readonly Load[], run: ParallelRun): Promise<
       await fillFromShadow(leader, shadow, rows.get(load) ?? 0n)
       await dropShadow(leader, shadow)
     }
-    await commitRejects(loads, () => commit(leader, true))
+    await commitRejects(leader, loads, () => commit(leader, true))
     for (const load of loads) await finishTable(leader, load, request, context)
     return totals
   } catch (error) {
@@ -180,7 +180,7 @@ async function loadOnce(
   if (runId !== undefined) await record(session, runId, mark, addTotals(noTotals, totals))
   // What went into a shadow is not loaded before the table is filled from there.
   const loaded = request.mode === 'Replace' ? [] : [load]
-  await commitRejects(loaded, () => commit(session, runId !== undefined || !addsRows(request.mode)))
+  await commitRejects(session, loaded, () => commit(session, runId !== undefined || !addsRows(request.mode)))
   return totals
 }
 

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { errorCode, PgpackError, toPgpackError } from '../errors.ts'
+import { PgpackError, toPgpackError } from '../errors.ts'
 import { mayReadAllColumns } from '../postgres/catalog-parts.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import type { CopyOptions } from '../postgres/copy-options/schema.ts'
@@ -70,7 +70,8 @@ export class RejectsFile {
       this.#state = 'written'
       return copy.rowCount ?? 0n
     } catch (error) {
-      await upload.abort()
+      // The store logs what it could not clean up; why it had to is what the caller must know.
+      await Promise.allSettled([upload.abort()])
       throw error
     }
   }
@@ -140,18 +141,22 @@ interface RejectingLoad {
   readonly rejects?: RejectsFile | undefined
 }
 
-/** COMMIT of these loads: their files stay, also where nobody knows whether the server has committed. */
-export async function commitRejects(loads: readonly RejectingLoad[], commit: () => Promise<void>): Promise<void> {
-  const keep = () => {
-    for (const { rejects } of loads) rejects?.keep()
-  }
+/**
+ * COMMIT of these loads: their files stay, also where a session that ended without an answer leaves it open whether the
+ * server has committed.
+ */
+export async function commitRejects(
+  session: Pick<PostgresConnection, 'closed'>,
+  loads: readonly RejectingLoad[],
+  commit: () => Promise<void>,
+): Promise<void> {
+  let committed = false
   try {
     await commit()
-  } catch (error) {
-    if (errorCode(error) === 'POSTGRES_CONNECTION_LOST') keep()
-    throw error
+    committed = true
+  } finally {
+    if (committed || session.closed) for (const { rejects } of loads) rejects?.keep()
   }
-  keep()
 }
 
 /** Time for removing what a failed attempt wrote; well within the pod's grace period of 30 s. */
@@ -213,18 +218,18 @@ export async function checkRejects(
 
 /**
  * What the run's result says of refused rows that were brought back.
- * @param key of the file, or the prefix of all files
+ * @param rejects the file, or the place of all files; undefined where nothing is brought back
  */
 export function rejectsOutcome(
-  store: ObjectStore,
-  key: string,
+  rejects: RejectsFile | RejectsPlace | undefined,
   { rejectedRows = '0' }: RunTotals,
   { log }: RunContext,
 ): { readonly rejects?: string } {
-  if (rejectedRows === '0') return {}
+  if (rejects === undefined || rejectedRows === '0') return {}
+  const { store, path } = rejects instanceof RejectsFile ? { ...rejects.place, path: rejects.key } : rejects
   log.warn(
-    { rejectedRows, rejects: joinKey(store.location, key) },
+    { rejectedRows, rejects: joinKey(store.location, path) },
     'rows were refused; they lie there with the reasons',
   )
-  return { rejects: key }
+  return { rejects: path }
 }

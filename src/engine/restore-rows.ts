@@ -50,8 +50,7 @@ export async function restoreRows(request: RowsRestoreRequest, context: RunConte
   checkInStore(request.key, request.copyOptions)
   const rejects = rejectsOf(request)
   const outcome = await runLoads(single, place, context, (session) => prepareRows(session, single, rejects, context))
-  if (rejects === undefined) return outcome
-  return { ...outcome, ...rejectsOutcome(rejects.place.store, rejects.key, outcome.totals, context) }
+  return { ...outcome, ...rejectsOutcome(rejects, outcome.totals, context) }
 }
 
 async function prepareRows(

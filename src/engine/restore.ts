@@ -77,7 +77,7 @@ export async function restore(request: ArtifactRestoreRequest, context: RunConte
     })
     return { loads, problems, plan, expectedRows: undefined }
   })
-  const refused = rejects === undefined ? {} : rejectsOutcome(rejects.store, rejects.path, outcome.totals, context)
+  const refused = rejectsOutcome(rejects, outcome.totals, context)
   return { ...outcome, artifact: { path, manifestSHA256: sha256 }, ...refused }
 }
 
@@ -94,8 +94,7 @@ export async function restoreFile(request: FileRestoreRequest, context: RunConte
   const outcome = await runLoads(single, `${store.location}/${key}`, context, (session) =>
     prepareFile(session, single, rejects, context),
   )
-  if (rejects === undefined) return outcome
-  return { ...outcome, ...rejectsOutcome(rejects.place.store, rejects.key, outcome.totals, context) }
+  return { ...outcome, ...rejectsOutcome(rejects, outcome.totals, context) }
 }
 
 async function prepareFile(

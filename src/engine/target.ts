@@ -98,14 +98,15 @@ export async function runStatements(
 }
 
 /**
- * COMMIT. A connection that breaks during it leaves it open whether the server committed; only a ledger can tell.
+ * COMMIT. A connection that breaks during it, or is cut because the server does not answer a cancellation, leaves it open
+ * whether the server committed; only a ledger can tell.
  * @param repeatable another attempt finds out, or does no harm
  */
 export async function commit(session: PostgresConnection, repeatable: boolean): Promise<void> {
   try {
     await session.query('COMMIT')
   } catch (cause) {
-    if (repeatable || !(cause instanceof PgpackError) || cause.code !== 'POSTGRES_CONNECTION_LOST') throw cause
+    if (repeatable || !session.closed) throw cause
     throw new PgpackError(
       'POSTGRES_CONNECTION_LOST',
       'the connection was lost during COMMIT: the rows may be in the table or not; look before you try again',

@@ -123,9 +123,8 @@ class CopyOutStream implements CopyOut, CopyDataHandler, AsyncIterator<CopyChunk
       if (!lent) return
       lent = false
       chunk.release()
-      const waited = this.#lentBytes >= MAX_LENT_BYTES
       this.#lentBytes -= length
-      if (waited && this.#outcome === undefined) this.#connection.wire.resume()
+      if (this.#outcome === undefined && this.wantsMore()) this.#connection.wire.resume()
     }
     return { ...chunk, release }
   }

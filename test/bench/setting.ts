@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { bundle } from '../../scripts/bundle.ts'
 import { ensurePackages } from '../cluster/packages.ts'
 import { run } from '../cluster/processes.ts'
 import { type PostgresServer, startPostgres, type TestDatabase } from '../support/postgres-server.ts'
@@ -83,26 +83,21 @@ async function prepare(
     PGDATABASE: source.name,
     PGSSLMODE: 'disable',
   }
-  return { source, target, bytes, shapes: SHAPES, folder, libpq, ours: imageEnvironment(), nullDump: await bundle() }
+  return {
+    source,
+    target,
+    bytes,
+    shapes: SHAPES,
+    folder,
+    libpq,
+    ours: imageEnvironment(),
+    nullDump: await bundleNullDump(),
+  }
 }
 
 /** Below node_modules, where its native packages are found, and no tool looks for sources. */
-async function bundle(): Promise<string> {
+async function bundleNullDump(): Promise<string> {
   const folder = join(ROOT, 'node_modules/.cache/pgpack-bench')
-  mkdirSync(folder, { recursive: true })
-  const outfile = join(folder, 'null-dump.mjs')
-  const banner = "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);"
-  await build({
-    entryPoints: [join(ROOT, 'test/bench/null-dump.ts')],
-    outfile,
-    bundle: true,
-    minifySyntax: true,
-    minifyWhitespace: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node22',
-    external: ['lz4-napi'],
-    banner: { js: banner },
-  })
-  return outfile
+  await bundle([join(ROOT, 'test/bench/null-dump.ts')], folder)
+  return join(folder, 'null-dump.js')
 }

@@ -7,7 +7,7 @@ import type { ConnectionConfig } from '../../../src/postgres/types.ts'
 import type { RestoreMode } from '../../../src/run/config.ts'
 import { FilesystemStore } from '../../../src/storage/filesystem.ts'
 import { waitFor } from '../../cluster/processes.ts'
-import { backendsOf, failureOf, testContext, useFolder } from '../../support/engine.ts'
+import { backendsOf, failureOf, type TestContext, testContext, useFolder } from '../../support/engine.ts'
 import { startTCPProxy, type TCPProxy } from '../../support/faultproxy.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
@@ -138,29 +138,41 @@ describe('a connection that breaks during COMMIT', () => {
   })
   afterEach(async () => proxy.stop())
 
-  /** Cuts the connection when the server is in the middle of COMMIT; it goes on and commits all the same. */
-  async function cutDuringCommit(runId?: string): Promise<PgpackError> {
+  const cut = () => proxy.cutAll()
+
+  /** Does something when the server is in the middle of COMMIT; it goes on and commits all the same. */
+  async function duringCommit(act: (context: TestContext) => void, runId?: string): Promise<PgpackError> {
+    const context = testContext()
     const target = { ...postgres.database.config, port: proxy.port }
     const objects = [{ from: 'public.events', to: { schema: 'public', name: 'copied' } }]
     const request = { store, path: 'run/pod-1', target, mode: 'Append', objects } as const
-    const failure = failureOf(restore({ ...request, ...(runId === undefined ? {} : { runId }) }, testContext()))
+    const failure = failureOf(restore({ ...request, ...(runId === undefined ? {} : { runId }) }, context))
     await waitFor('the server commits', 10_000, async () =>
       (await backendsOf(postgres.server)).find(({ query, wait }) => query === 'COMMIT' && wait === 'PgSleep'),
     )
-    proxy.cutAll()
+    act(context)
     const error = await failure
     await waitFor('the rows are there', 10_000, async () => (await copiedRows()) > 0 || undefined)
     return error
   }
 
   it('is worth a retry with a run id, and the retry finds that all was done', async () => {
-    expect(await cutDuringCommit('uid-1')).toMatchObject({ code: 'POSTGRES_CONNECTION_LOST', retryable: true })
+    expect(await duringCommit(cut, 'uid-1')).toMatchObject({ code: 'POSTGRES_CONNECTION_LOST', retryable: true })
     expect((await append()).totals).toMatchObject({ rows: String(ROWS) })
     expect(await copiedRows()).toBe(ROWS)
   })
 
   it('is not to be tried again blindly without one, and the message says why', async () => {
-    const error = await cutDuringCommit()
+    const error = await duringCommit(cut)
+    expect(error).toMatchObject({ code: 'POSTGRES_CONNECTION_LOST', retryable: false })
+    expect(error.message).toContain('during COMMIT')
+  })
+
+  it('says so as well when it is cut because a cancellation does not reach the server', async () => {
+    const error = await duringCommit(({ abort }) => {
+      proxy.use(() => ({ refuse: true }))
+      abort(new Error('received SIGTERM'))
+    })
     expect(error).toMatchObject({ code: 'POSTGRES_CONNECTION_LOST', retryable: false })
     expect(error.message).toContain('during COMMIT')
   })

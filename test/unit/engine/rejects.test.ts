@@ -72,14 +72,15 @@ describe('the result of a run', () => {
   it('says where refused rows lie when there are some', () => {
     const said = (rejectedRows?: string) =>
       rejectsOutcome(
-        store,
-        'rejects',
+        { store, path: 'rejects' },
         { ...noTotals, ...(rejectedRows === undefined ? {} : { rejectedRows }) },
         testContext(),
       )
     expect([said('5'), said('0'), said()]).toEqual([{ rejects: 'rejects' }, {}, {}])
   })
 })
+
+const OPEN = { closed: false }
 
 describe('files of refused rows', () => {
   it('hold what the COPY gave, whose memory is given back', async () => {
@@ -101,27 +102,29 @@ describe('files of refused rows', () => {
 
   it('stay when their loads are committed', async () => {
     const loads = [await written('a.csv'), await written('b.csv'), {}]
-    await commitRejects(loads, async () => undefined)
+    await commitRejects(OPEN, loads, async () => undefined)
     await discardRejects(loads, testContext())
     expect(await keysIn(store)).toEqual(['rejects/a.csv', 'rejects/b.csv'])
   })
 
   it('go when their loads are rolled back, and those of others stay', async () => {
     const [kept, lost] = [await written('a.csv'), await written('b.csv')]
-    await commitRejects([kept], async () => undefined)
+    await commitRejects(OPEN, [kept], async () => undefined)
     await discardRejects([kept, lost, {}], testContext())
     expect(await keysIn(store)).toEqual(['rejects/a.csv'])
   })
 
   it.each([
-    ['POSTGRES_CONNECTION_LOST', ['rejects/a.csv']],
-    ['POSTGRES_DATA', []],
-  ] as const)('after a COMMIT that ended with %s are %j', async (code, keys) => {
+    ['POSTGRES_CONNECTION_LOST', { closed: true }, ['rejects/a.csv']],
+    ['CANCELLED', { closed: true }, ['rejects/a.csv']],
+    ['CANCELLED', OPEN, []],
+    ['POSTGRES_DATA', OPEN, []],
+  ] as const)('after a COMMIT that ended with %s, the session being %j, are %j', async (code, session, keys) => {
     const loads = [await written('a.csv')]
     const failing = async () => {
       throw new PgpackError(code, 'COMMIT failed')
     }
-    await expect(commitRejects(loads, failing)).rejects.toMatchObject({ code })
+    await expect(commitRejects(session, loads, failing)).rejects.toMatchObject({ code })
     await discardRejects(loads, testContext())
     expect(await keysIn(store)).toEqual(keys)
   })
