@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 /** Buffers between two minor collections. Less than what is in use at once would make each buffer outlive two of them. */
 const BYTES_PER_MINOR_COLLECTION = 4 * 1024 * 1024
 /** Buffers that outlived two minor collections are freed by a major one only: due when so many bytes have piled up. */
-const GROWTH_PER_MAJOR_COLLECTION = 6 * 1024 * 1024
+const GROWTH_PER_MAJOR_COLLECTION = 16 * 1024 * 1024
 
 type CollectGarbage = (options: { type: 'minor' | 'major' }) => void
 

@@ -128,33 +128,31 @@ export class PGCopyChecker {
 
   /** The hot loop: goes on until the end of `bytes`, or a count or length that the end cuts, or the trailer. */
   #walkRows(bytes: Buffer, from: number): number {
-    const end = bytes.length
+    // A DataView reads a length with one check of its bounds, single bytes need four.
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const lastLength = bytes.length - 4
     let left = this.#fieldsLeft
     let at = from
     for (;;) {
-      if (left === 0) {
-        if (end - at < 2) break
-        const count = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0)
-        if (count === -1) {
-          this.#state = 'end'
-          at += 2
-          break
+      while (left > 0 && at <= lastLength) {
+        const length = view.getInt32(at)
+        if (length < -1 || length > MAX_FIELD_BYTES) {
+          throw this.#malformed(at, 'a field length from -1 to 1073741823', String(length))
         }
-        if (count !== this.#fields) this.#checkFieldCount(count, at)
-        this.#rows++
+        left--
+        at += length > 0 ? 4 + length : 4
+      }
+      if (left > 0 || bytes.length - at < 2) break
+      const count = view.getInt16(at)
+      if (count === -1) {
+        this.#state = 'end'
         at += 2
-        left = this.#hasOids ? count + 1 : count
-        if (left === 0) continue
+        break
       }
-      if (end - at < 4) break
-      const length =
-        ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
-      if (length < -1 || length > MAX_FIELD_BYTES) {
-        throw this.#malformed(at, 'a field length from -1 to 1073741823', String(length))
-      }
-      left--
-      at += length > 0 ? 4 + length : 4
-      if (at > end) break
+      if (count !== this.#fields) this.#checkFieldCount(count, at)
+      this.#rows++
+      at += 2
+      left = this.#hasOids ? count + 1 : count
     }
     this.#fieldsLeft = left
     return this.#passOver(bytes, at)

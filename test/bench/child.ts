@@ -2,7 +2,15 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { HarnessError } from '../cluster/errors.ts'
 import { lastLines } from '../cluster/processes.ts'
-import { childrenOf, type MachineTime, machineTime, peakResident, type ThreadTime, threadTimes } from './proc.ts'
+import {
+  childrenOf,
+  type MachineTime,
+  machineTime,
+  peakResident,
+  secondsByName,
+  type ThreadTime,
+  threadTimes,
+} from './proc.ts'
 
 export interface Measured {
   readonly seconds: number
@@ -20,7 +28,9 @@ export interface Measured {
 export const ROOT = new URL('../../', import.meta.url).pathname
 /** `pgpack` as it is shipped. */
 export const PGPACK = `${process.execPath} ${ROOT}dist/main.js`
-const POLL_MS = 25
+const POLL_MS = 50
+/** Looks at a process's threads are so many polls apart: there are a dozen files to read, on a machine that is busy. */
+const POLLS_PER_LOOK_AT_THREADS = 4
 
 /** What the image sets with ENV, for a process that is to be like one in a job pod. */
 export function imageEnvironment(): Record<string, string> {
@@ -68,13 +78,19 @@ class Watch {
   readonly #marks = new Map<number, number>()
   readonly #threads = new Map<number, ThreadTime>()
   readonly #machine = machineTime()
+  #looks = 0
 
-  /** Notes high-water marks and times of everything below a process. */
+  /** Notes high-water marks of everything below a process, and now and then its times. */
   look(parent: number | undefined): void {
-    for (const child of parent === undefined ? [] : childrenOf(parent)) {
+    const threads = this.#looks++ % POLLS_PER_LOOK_AT_THREADS === 0
+    if (parent !== undefined) this.#lookBelow(parent, threads)
+  }
+
+  #lookBelow(parent: number, threads: boolean): void {
+    for (const child of childrenOf(parent)) {
       this.#marks.set(child, Math.max(peakResident(child), this.#marks.get(child) ?? 0))
-      for (const [id, time] of threadTimes(child)) this.#threads.set(id, time)
-      this.look(child)
+      if (threads) for (const [id, time] of threadTimes(child)) this.#threads.set(id, time)
+      this.#lookBelow(child, threads)
     }
   }
 
@@ -88,10 +104,6 @@ class Watch {
   }
 
   get threads(): Record<string, number> {
-    const seconds: Record<string, number> = {}
-    for (const thread of this.#threads.values()) {
-      seconds[thread.name] = (seconds[thread.name] ?? 0) + thread.seconds
-    }
-    return seconds
+    return secondsByName(this.#threads.values())
   }
 }

@@ -33,6 +33,12 @@ function peers({ name }: Shape, { libpq, folder, source }: Setting, python: stri
     { name: PSQL_NULL, command: `${copy} > /dev/null`, env: libpq },
     { name: PSQL_ZSTD1, command: `${copy} | zstd -1 -q -f -o ${file('zst1')}`, env: libpq },
     { name: PSQL_ZSTD3, command: `${copy} | zstd -3 -T0 -q -f -o ${file('zst3')}`, env: libpq },
+    // What no client can pass: the rows read and formatted, and not sent.
+    {
+      name: 'the server alone, COPY TO /dev/null',
+      command: `psql --quiet --no-psqlrc --command "COPY ${name} TO '/dev/null' (FORMAT binary)"`,
+      env: libpq,
+    },
     {
       name: 'pg_dump -Fc',
       command: `pg_dump -Fc --table ${name} --file ${file('custom')}`,

@@ -43,6 +43,13 @@ function restores(shape: Shape, setting: Setting): Contestant[] {
       env: { ...libpq, PGDATABASE: target.name },
       ...work,
     },
+    // What no client can pass: the rows read from a file by the server itself.
+    {
+      name: 'the server alone, COPY FROM the file',
+      command: `psql --quiet --no-psqlrc --command "COPY ${shape.name} FROM '${plainFile(shape, setting)}' (FORMAT binary)"`,
+      env: { ...libpq, PGDATABASE: target.name },
+      ...work,
+    },
     {
       name: 'pgpack restore, zstd 3',
       command: restore(1),

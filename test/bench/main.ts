@@ -16,7 +16,7 @@ import { type MemoryLine, measureMemory } from './memory.ts'
 import { writePages } from './page.ts'
 import { type Profile, profileOf } from './profile.ts'
 import { uploadLines } from './puts.ts'
-import { linesOf, memoryTable, profileTable, type Report, tables, verdict } from './report.ts'
+import { type Line, linesOf, memoryTable, profileTable, type Report, tables, verdict } from './report.ts'
 import { type Setting, withSetting } from './setting.ts'
 
 const DECODE = new URL('decode.ts', import.meta.url).pathname
@@ -59,12 +59,16 @@ async function contests(setting: Setting): Promise<Result[]> {
   return results
 }
 
+function missed(line: Line): boolean {
+  return verdict(line).startsWith('missed')
+}
+
 /** Of what missed its target, while the servers are as they were. */
 async function profiles({ contest, entries }: Played): Promise<Profile[]> {
-  const missed = linesOf({ contest, entries }).filter((line) => verdict(line).startsWith('missed'))
+  const misses = linesOf({ contest, entries }).filter(missed)
   const found: Profile[] = []
   for (const { contestant } of entries) {
-    if (!missed.some(({ name }) => name === contestant.name)) continue
+    if (!misses.some(({ name }) => name === contestant.name)) continue
     log(`${contest.title}, profile of ${contestant.name}`)
     found.push(await profileOf(contest, contestant))
   }
@@ -90,7 +94,8 @@ async function version(command: string): Promise<string> {
 
 const measured = await measureAll()
 if (parts.has('upload')) log('uploading under latency')
-const uploads = parts.has('upload') ? await uploadLines(mebibytes, rounds) : []
+const uploads = parts.has('upload') ? await uploadLines(mebibytes, rounds) : undefined
+const lines = [...measured.lines, ...(uploads?.lines ?? [])]
 const report: Report = {
   made: new Date().toISOString(),
   machine: `${cpus().length} cores (${cpus()[0]?.model.trim()})`,
@@ -103,8 +108,8 @@ const report: Report = {
   mebibytes,
   rounds,
   memory: measured.memory,
-  profiles: measured.profiles,
-  lines: [...measured.lines, ...uploads],
+  profiles: [...measured.profiles, ...(uploads?.lines.some(missed) ? [uploads.profile] : [])],
+  lines,
   decode: parts.has('decode') ? await run(process.execPath, [DECODE, '--python', await referencePython()]) : '',
 }
 process.stdout.write(

@@ -36,6 +36,13 @@ export function threadTimes(pid: number): Map<number, ThreadTime> {
   return times
 }
 
+/** Seconds by the names of threads. */
+export function secondsByName(threads: Iterable<ThreadTime>): Record<string, number> {
+  const seconds: Record<string, number> = {}
+  for (const { name, seconds: spent } of threads) seconds[name] = (seconds[name] ?? 0) + spent
+  return seconds
+}
+
 export function childrenOf(pid: number): number[] {
   return readProc(`${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number)
 }

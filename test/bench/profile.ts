@@ -22,9 +22,9 @@ export interface Profile {
 /** What `--cpu-prof` writes (the DevTools protocol, "Profiler.Profile"). */
 interface CpuProfile {
   readonly nodes: readonly { readonly id: number; readonly callFrame: { functionName: string; url: string } }[]
-  readonly samples: readonly number[]
+  readonly samples?: readonly number[] | undefined
   /** Microseconds before each sample. */
-  readonly timeDeltas: readonly number[]
+  readonly timeDeltas?: readonly number[] | undefined
 }
 
 const SHOWN = 6
@@ -45,7 +45,7 @@ export async function profileOf(contest: Contest, { name, command, env = {}, pre
   }
 }
 
-function mostSeen({ nodes, samples, timeDeltas }: CpuProfile): Profile['mainThread'] {
+export function mostSeen({ nodes, samples = [], timeDeltas = [] }: CpuProfile): Profile['mainThread'] {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, where(callFrame)]))
   const times = new Map<string, number>()
   samples.forEach((id, index) => {

@@ -1,15 +1,19 @@
 /** One upload of bytes that no method shrinks, in a process of its own; reads an UploadTask on stdin, prints an UploadRun. */
-import { readFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { S3Options } from '../../src/storage/location.ts'
 import { MIB } from '../../src/storage/s3parts.ts'
 import { pseudoRandomBytes } from '../support/bytes.ts'
+import { type MachineTime, machineTime, peakResident, secondsByName, threadTimes } from './proc.ts'
+import { mostSeen, type Profile } from './profile.ts'
 
 export interface UploadTask {
   readonly side: 'ours' | 'peer' | 'peerKnowingSize'
   readonly options: S3Options
   readonly mib: number
+  /** Whether the sampling profiler looks on, which takes its time. */
+  readonly profiled?: boolean
 }
 
 export interface UploadRun {
@@ -18,9 +22,13 @@ export interface UploadRun {
   readonly cpuSeconds: number
   /** Bytes. */
   readonly peakRSS: number
+  /** What all cores did meanwhile. */
+  readonly machine: MachineTime
+  /** CPU seconds by the names of threads, and what the main thread was seen in. */
+  readonly profile: Pick<Profile, 'threads' | 'mainThread'> | undefined
 }
 
-const { side, options, mib } = JSON.parse(await text(process.stdin)) as UploadTask
+const { side, options, mib, profiled = false } = JSON.parse(await text(process.stdin)) as UploadTask
 /** Made before the clock starts: what is measured is the upload. */
 const chunk = pseudoRandomBytes(MIB)
 
@@ -46,13 +54,39 @@ async function putObject(size?: number): Promise<() => Promise<void>> {
   }
 }
 
+const threadSeconds = () => secondsByName(threadTimes(process.pid).values())
+
+/** What was seen while `work` ran; nothing where no profile is wanted. */
+async function watched(work: () => Promise<void>): Promise<UploadRun['profile']> {
+  if (!profiled) {
+    await work()
+    return undefined
+  }
+  const session = new Session()
+  session.connect()
+  await session.post('Profiler.enable')
+  await session.post('Profiler.start')
+  const before = threadSeconds()
+  await work()
+  const threads = Object.entries(threadSeconds()).map(([name, s]) => [name, s - (before[name] ?? 0)])
+  const { profile } = await session.post('Profiler.stop')
+  return { threads: Object.fromEntries(threads), mainThread: mostSeen(profile) }
+}
+
 /** Libraries are loaded before the clock starts, each by its own side: they count in its memory. */
 const upload = await (side === 'ours' ? ours() : putObject(side === 'peer' ? undefined : mib * MIB))
+const machineAtStart = machineTime()
 const start = performance.now()
 const cpuAtStart = process.cpuUsage()
-await upload()
+const profile = await watched(upload)
 const seconds = (performance.now() - start) / 1000
 const { user, system } = process.cpuUsage(cpuAtStart)
-const peakKiB = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
-const done: UploadRun = { seconds, cpuSeconds: (user + system) / 1e6, peakRSS: peakKiB * 1024 }
+const { busy, idle } = machineTime()
+const done: UploadRun = {
+  seconds,
+  cpuSeconds: (user + system) / 1e6,
+  peakRSS: peakResident(process.pid),
+  machine: { busy: busy - machineAtStart.busy, idle: idle - machineAtStart.idle },
+  profile,
+}
 process.stdout.write(JSON.stringify(done), () => process.exit())

@@ -3,7 +3,6 @@
  * Each upload is made in a namespace a round trip away (test/cluster/go/farlink), with the kernel's own TCP at both ends.
  */
 import { text } from 'node:stream/consumers'
-import { MIB } from '../../src/storage/s3parts.ts'
 import { run } from '../cluster/processes.ts'
 import { ensureTools } from '../cluster/tools.ts'
 import { startMinio } from '../support/minio-server.ts'
@@ -24,20 +23,13 @@ async function uploadOnce(farlink: string, task: UploadTask, roundTripMs: number
 async function measure({ mib, rounds, roundTripMs = 30 }: UploadBench): Promise<UploadFigures> {
   const { farlink } = await ensureTools(['farlink'])
   const minio = await startMinio({ host: NEAR_ADDRESS })
-  const speeds = { ours: [] as number[], peer: [] as number[], peerKnowingSize: [] as number[] }
-  const cpuSeconds = { ours: [] as number[], peer: [] as number[], peerKnowingSize: [] as number[] }
-  const peakRSS = { ours: 0, peer: 0, peerKnowingSize: 0 }
+  const runs: Record<UploadTask['side'], UploadRun[]> = { ours: [], peer: [], peerKnowingSize: [] }
   try {
     const options = minio.options(await minio.createBucket())
     for (let round = 0; round < rounds; round++) {
-      for (const side of SIDES) {
-        const done = await uploadOnce(farlink, { side, options, mib }, roundTripMs)
-        speeds[side].push((mib * MIB) / 1e6 / done.seconds)
-        cpuSeconds[side].push(done.cpuSeconds)
-        peakRSS[side] = Math.max(peakRSS[side], done.peakRSS)
-      }
+      for (const side of SIDES) runs[side].push(await uploadOnce(farlink, { side, options, mib }, roundTripMs))
     }
-    return { ...speeds, cpuSeconds, peakRSS }
+    return { runs, profiled: await uploadOnce(farlink, { side: 'ours', options, mib, profiled: true }, roundTripMs) }
   } finally {
     await minio.stop()
   }

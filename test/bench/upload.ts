@@ -7,19 +7,14 @@
 import { parseArgs } from 'node:util'
 import { MIB } from '../../src/storage/s3parts.ts'
 import { run } from '../cluster/processes.ts'
-import type { UploadTask } from './upload-child.ts'
+import { summarize } from './report.ts'
+import type { UploadRun, UploadTask } from './upload-child.ts'
 
-/** Of each round, MB/s (10^6 bytes). */
 export interface UploadFigures {
-  readonly ours: readonly number[]
-  /** putObject of a stream of unknown size. */
-  readonly peer: readonly number[]
-  /** putObject that is told the size; no dump can do that. */
-  readonly peerKnowingSize: readonly number[]
-  /** Of each side's process, by round. */
-  readonly cpuSeconds: Readonly<Record<UploadTask['side'], readonly number[]>>
-  /** The highest resident set of each side over all rounds, bytes. */
-  readonly peakRSS: Readonly<Record<UploadTask['side'], number>>
+  /** By round: of ours, of putObject of a stream of unknown size, and told the size, as no dump can do. */
+  readonly runs: Readonly<Record<UploadTask['side'], readonly UploadRun[]>>
+  /** One more run of ours. */
+  readonly profiled: UploadRun
 }
 
 export interface UploadBench {
@@ -40,10 +35,6 @@ export async function benchUpload(bench: UploadBench): Promise<UploadFigures> {
   return JSON.parse(await run('unshare', ['--net', '--', ...command], { input: JSON.stringify(bench), env }))
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -52,19 +43,16 @@ async function main(): Promise<void> {
       ms: { type: 'string', default: '30' },
     },
   })
-  const { mib, rounds, ms } = values
-  const figures = await benchUpload({ mib: Number(mib), rounds: Number(rounds), roundTripMs: Number(ms) })
-  const ours = median(figures.ours)
-  process.stdout.write(
-    '| upload | median MB/s | min | max | ours is faster by | CPU s | peak RSS, MiB |\n|---|---|---|---|---|---|---|\n',
-  )
+  const mib = Number(values.mib)
+  const { runs } = await benchUpload({ mib, rounds: Number(values.rounds), roundTripMs: Number(values.ms) })
+  const seconds = (side: UploadTask['side']) => summarize(runs[side].map((run) => run.seconds))?.median ?? Number.NaN
+  process.stdout.write('| upload | median MiB/s | ours is faster by | CPU s | peak RSS, MiB |\n|---|---|---|---|---|\n')
   for (const side of SIDES) {
-    const speeds = figures[side]
-    const cells = [median(speeds), Math.min(...speeds), Math.max(...speeds)].map((speed) => speed.toFixed(0))
-    const ratio = (ours / median(speeds)).toFixed(2)
-    const cpu = median(figures.cpuSeconds[side]).toFixed(2)
-    const peak = (figures.peakRSS[side] / MIB).toFixed(0)
-    process.stdout.write(`| ${side} | ${cells.join(' | ')} | ${ratio} | ${cpu} | ${peak} |\n`)
+    const cpu = summarize(runs[side].map((run) => run.cpuSeconds))?.median
+    const peak = Math.max(...runs[side].map((run) => run.peakRSS)) / MIB
+    const ratio = seconds(side) / seconds('ours')
+    const cells = [mib / seconds(side), ratio, cpu, peak].map((value) => value?.toFixed(2))
+    process.stdout.write(`| ${side} | ${cells.join(' | ')} |\n`)
   }
 }
 

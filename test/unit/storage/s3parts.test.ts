@@ -72,7 +72,7 @@ describe('partSize', () => {
 
 describe('partsInFlight', () => {
   it('is 4 near by, grows with the latency, and ends at 8', () => {
-    expect([0, 1, 6.9, 7, 15, 30, 300].map(partsInFlight)).toEqual([4, 4, 4, 5, 6, 8, 8])
+    expect([0, 1, 3.4, 3.5, 15, 28, 300].map(partsInFlight)).toEqual([4, 4, 4, 5, 8, 12, 12])
   })
 })
 
