@@ -6,8 +6,9 @@ import type { CopyIn } from './types.ts'
 
 /** What may wait in the socket before a writer waits. */
 const MAX_QUEUED_BYTES = 2 * 1024 * 1024
-/** The server takes a message of up to 1 GiB, and needs that much memory for it. */
-const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+/** The server reads a message whole before it looks into it: of what stays in its cache, a load takes some percent less. */
+const MESSAGE_BYTES = 64 * 1024
+const FULL_HEADER = copyDataHeader(MESSAGE_BYTES)
 const COPY_DONE = Buffer.of(MESSAGE.CopyDone, 0, 0, 0, 4)
 
 /**
@@ -77,8 +78,8 @@ class CopyInStream implements CopyIn {
   async write(data: Buffer, release?: () => void): Promise<void> {
     await this.#throwIfOver()
     if (data.length === 0) release?.()
-    for (let offset = 0; offset < data.length; offset += MAX_MESSAGE_BYTES) {
-      const end = offset + MAX_MESSAGE_BYTES
+    for (let offset = 0; offset < data.length; offset += MAX_QUEUED_BYTES) {
+      const end = offset + MAX_QUEUED_BYTES
       this.#send(data.subarray(offset, end), end < data.length ? undefined : release)
       await this.#room()
       await this.#throwIfOver()
@@ -93,13 +94,15 @@ class CopyInStream implements CopyIn {
 
   #send(payload: Buffer, release: (() => void) | undefined): void {
     const { socket } = this.#connection.wire
-    const header = Buffer.allocUnsafe(HEADER_BYTES)
-    header[0] = MESSAGE.CopyData
-    header.writeInt32BE(payload.length + 4, 1)
+    const last = payload.length - 1 - ((payload.length - 1) % MESSAGE_BYTES)
     this.#sentInTurn += payload.length
     socket.cork()
-    socket.write(header)
-    socket.write(payload, () => {
+    for (let at = 0; at < last; at += MESSAGE_BYTES) {
+      socket.write(FULL_HEADER)
+      socket.write(payload.subarray(at, at + MESSAGE_BYTES))
+    }
+    socket.write(copyDataHeader(payload.length - last))
+    socket.write(payload.subarray(last), () => {
       release?.()
       this.#wakeUp()
     })
@@ -142,4 +145,11 @@ class CopyInStream implements CopyIn {
     this.#ended = true
     this.#connection.wire.socket.write(copyFail(reason))
   }
+}
+
+function copyDataHeader(payloadBytes: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header[0] = MESSAGE.CopyData
+  header.writeInt32BE(payloadBytes + 4, 1)
+  return header
 }
