@@ -1,4 +1,5 @@
 import type { Config } from 'jest'
+import { bundledPackages } from './test/support/jest-packages.ts'
 
 const config: Config = {
   testEnvironment: 'node',
@@ -11,6 +12,7 @@ const config: Config = {
   testMatch: ['<rootDir>/test/{unit,integration,e2e}/**/*.test.ts'],
   // Has no server of its own: the variable that names one asks for the run.
   testPathIgnorePatterns: ['/node_modules/', ...(process.env['GREENPLUM_DSN'] ? [] : ['/greenplum\\.test\\.ts$'])],
+  moduleNameMapper: await bundledPackages(),
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '\\.ts$': [
