@@ -23,6 +23,8 @@ export function useGreenplum(setup = ''): TestDatabase {
     dsn: dsnOf(name),
     config: { ...parseDsn(dsn), database: name },
     query: (sql, params) => run(dsnOf(name), sql, params),
+    // Each query has a connection of its own.
+    close: async () => undefined,
     drop,
   }
 }

@@ -38,6 +38,8 @@ export interface TestDatabase {
   readonly config: ConnectionConfig
   /** Runs one or several statements; the rows of the last. */
   query<R extends Row = Row>(sql: string, params?: unknown[]): Promise<R[]>
+  /** Ends the connections of `query`: a template must have none. */
+  close(): Promise<void>
   drop(): Promise<void>
 }
 
@@ -133,6 +135,8 @@ class EmbeddedServer implements PostgresServer {
   readonly #logFile: string
   readonly #options: PostgresOptions
   #process: ChildProcess | undefined
+  /** Makes and drops databases: a backend for each statement would cost as much as the statement. */
+  #administrator: Promise<pg.Client> | undefined
 
   constructor(binaries: string, home: string, port: number, options: PostgresOptions) {
     this.port = port
@@ -234,6 +238,9 @@ class EmbeddedServer implements PostgresServer {
     const child = this.#process
     if (child === undefined || hasEnded(child)) return
     const ended = once(child, 'exit')
+    const administrator = this.#administrator
+    this.#administrator = undefined
+    await administrator?.then((client) => client.end())
     child.kill(signal)
     await ended
   }
@@ -261,14 +268,36 @@ class EmbeddedServer implements PostgresServer {
   }
 
   async query<R extends Row>(sql: string, params?: unknown[], database = 'postgres'): Promise<R[]> {
-    const client = new pg.Client({ host: this.socketDirectory, port: this.port, user, database, ssl: false })
-    await client.connect()
+    const client = await this.#connect(database)
     try {
-      const result: unknown = await client.query(sql, params)
-      const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryResult<R>
-      return last.rows
+      return lastRows<R>(await client.query(sql, params))
     } finally {
       await client.end()
+    }
+  }
+
+  async #connect(database: string): Promise<pg.Client> {
+    const client = new pg.Client({ host: this.socketDirectory, port: this.port, user, database, ssl: false })
+    await client.connect()
+    return client
+  }
+
+  async #administer(sql: string, params?: unknown[]): Promise<void> {
+    this.#administrator ??= this.#connectAsAdministrator()
+    const client = await this.#administrator
+    await client.query(sql, params)
+  }
+
+  async #connectAsAdministrator(): Promise<pg.Client> {
+    // Tests stop and kill servers: the next statement gets a new connection.
+    const forget = () => {
+      this.#administrator = undefined
+    }
+    try {
+      return (await this.#connect('postgres')).on('error', forget)
+    } catch (error) {
+      forget()
+      throw error
     }
   }
 
@@ -278,19 +307,63 @@ class EmbeddedServer implements PostgresServer {
     // Beside the default of PostgreSQL 15 and later, which writes every page to the WAL, a third of the time.
     const strategy = (this.#options.major ?? testedMajor) >= 15 ? 'strategy file_copy' : ''
     const template = options.template ?? 'template0'
-    await this.query(`create database "${name}" template "${template}" ${strategy} ${encoding}`)
+    await this.#administer(`create database "${name}" template "${template}" ${strategy} ${encoding}`)
+    const connections = new Connections({ host: this.socketDirectory, port: this.port, user, database: name })
     return {
       name,
       dsn: this.dsn(name),
       config: this.config(name),
-      query: (sql, params) => this.query(sql, params, name),
+      query: (sql, params) => connections.query(sql, params),
+      close: () => connections.close(),
       drop: async () => {
+        await connections.close()
         // DROP DATABASE … WITH (FORCE) came with PostgreSQL 13.
-        await this.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
-        await this.query(`drop database if exists "${name}"`)
+        await this.#administer('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+        await this.#administer(`drop database if exists "${name}"`)
       },
     }
   }
+}
+
+/** Connections that are used again, which costs a tenth of new ones; one that saw an error may be in any state. */
+class Connections {
+  readonly #options: pg.PoolConfig
+  #pool: pg.Pool | undefined
+
+  constructor(options: pg.PoolConfig) {
+    this.#options = options
+  }
+
+  async query<R extends Row>(sql: string, params?: unknown[]): Promise<R[]> {
+    const client = await this.#open().connect()
+    try {
+      const rows = lastRows<R>(await client.query(sql, params))
+      client.release()
+      return rows
+    } catch (error) {
+      client.release(true)
+      throw error
+    }
+  }
+
+  /** The next query opens new ones. */
+  async close(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    await pool?.end()
+  }
+
+  #open(): pg.Pool {
+    // Tests end backends of all kinds, idle ones too.
+    this.#pool ??= new pg.Pool({ ...this.#options, ssl: false }).on('error', () => undefined)
+    return this.#pool
+  }
+}
+
+/** The rows of the last of several statements. */
+function lastRows<R extends Row>(result: unknown): R[] {
+  const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryResult<R>
+  return last.rows
 }
 
 /** What initdb makes takes it a second or more, and is the same for every server of a version: made once, then copied. */

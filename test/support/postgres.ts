@@ -36,6 +36,7 @@ export function usePostgres(options: PostgresOptions & { readonly setup?: string
     if (options.setup === undefined) return
     template = await server.createDatabase()
     await template.query(options.setup)
+    await template.close()
   }, 120_000)
   afterAll(async () => server?.stop(), 60_000)
   beforeEach(async () => {

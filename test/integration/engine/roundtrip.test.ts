@@ -264,6 +264,7 @@ describe('a part of a table', () => {
 describe('several objects', () => {
   it('pass in one dump, each to its own name in another database', async () => {
     await postgres.database.query('CREATE SCHEMA other; CREATE TABLE other.all_types (a int)')
+    await postgres.database.close()
     const target = await postgres.server.createDatabase({ template: postgres.database.name })
     try {
       await target.query('TRUNCATE all_types')
