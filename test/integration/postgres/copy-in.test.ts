@@ -5,6 +5,7 @@ import { copyIn } from '../../../src/postgres/copy-in.ts'
 import { copyOut } from '../../../src/postgres/copy-out.ts'
 import type { CopyIn } from '../../../src/postgres/types.ts'
 import { waitFor } from '../../cluster/processes.ts'
+import { pseudoRandomBytes } from '../../support/bytes.ts'
 import { usePostgres } from '../../support/postgres.ts'
 
 const TEXT = 'COPY t (id) FROM STDIN'
@@ -54,6 +55,15 @@ describe('copyIn', () => {
     })
     expect(released).toBe(1)
     expect(await copy.end()).toBe(0n)
+  })
+
+  it.each([1, 65_535, 65_536, 65_537, 2_097_152, 2_162_689])('sends a write of %i bytes whole', async (bytes) => {
+    await connection.query('create table sent (body text)')
+    const body = pseudoRandomBytes(bytes).toString('hex').slice(0, bytes - 1)
+    const copy = await copyIn(connection, 'COPY sent FROM STDIN')
+    await copy.write(Buffer.from(`${body}\n`))
+    expect(await copy.end()).toBe(1n)
+    expect(await connection.query('select body from sent')).toEqual([{ body }])
   })
 
   it('takes what copyOut gives, byte for byte', async () => {
