@@ -59,7 +59,9 @@ describe('copyIn', () => {
 
   it.each([1, 65_535, 65_536, 65_537, 2_097_152, 2_162_689])('sends a write of %i bytes whole', async (bytes) => {
     await connection.query('create table sent (body text)')
-    const body = pseudoRandomBytes(bytes).toString('hex').slice(0, bytes - 1)
+    const body = pseudoRandomBytes(bytes)
+      .toString('hex')
+      .slice(0, bytes - 1)
     const copy = await copyIn(connection, 'COPY sent FROM STDIN')
     await copy.write(Buffer.from(`${body}\n`))
     expect(await copy.end()).toBe(1n)
