@@ -121,8 +121,13 @@ export class CopyCommand implements pg.Submittable {
 /** CopyFail: the server ends the COPY with an error that quotes the reason. */
 export function copyFail(reason: string): Buffer {
   const text = Buffer.from(`${reason.replaceAll('\0', '')}\0`)
+  return Buffer.concat([messageHeader(COPY_FAIL, text.length), text])
+}
+
+/** What stands before so many bytes of a message of this type: the type, and a length that counts itself. */
+export function messageHeader(type: number, bytes: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES)
-  header[0] = COPY_FAIL
-  header.writeInt32BE(text.length + 4, 1)
-  return Buffer.concat([header, text])
+  header[0] = type
+  header.writeInt32BE(bytes + 4, 1)
+  return header
 }

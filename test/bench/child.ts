@@ -20,7 +20,7 @@ export interface Measured {
   readonly peakRSS: number
   /** What all cores did meanwhile, the servers' work and everybody else's included. Seconds. */
   readonly machine: MachineTime
-  /** CPU seconds by the names of threads, as seen shortly before they ended. */
+  /** CPU seconds by the names of threads, as seen shortly before they ended; empty where nobody asked for them. */
   readonly threads: Readonly<Record<string, number>>
   readonly stdout: string
 }
@@ -29,8 +29,6 @@ export const ROOT = new URL('../../', import.meta.url).pathname
 /** `pgpack` as it is shipped. */
 export const PGPACK = `${process.execPath} ${ROOT}dist/main.js`
 const POLL_MS = 50
-/** Looks at a process's threads are so many polls apart: there are a dozen files to read, on a machine that is busy. */
-const POLLS_PER_LOOK_AT_THREADS = 4
 
 /** What the image sets with ENV, for a process that is to be like one in a job pod. */
 export function imageEnvironment(): Record<string, string> {
@@ -39,8 +37,16 @@ export function imageEnvironment(): Record<string, string> {
   return Object.fromEntries(pairs.map((pair) => pair.split('=', 2)))
 }
 
-/** Runs a line of bash and watches what it takes. @throws HarnessError COMMAND_FAILED */
-export function measure(command: string, env: Readonly<Record<string, string>>): Promise<Measured> {
+/**
+ * Runs a line of bash and watches what it takes.
+ * @param options `threads` looks at each thread too: a dozen files at each look, which cost the work itself some speed
+ * @throws HarnessError COMMAND_FAILED
+ */
+export function measure(
+  command: string,
+  env: Readonly<Record<string, string>>,
+  options: { readonly threads?: boolean } = {},
+): Promise<Measured> {
   return new Promise((resolve, reject) => {
     // `times` prints minutes and seconds, user and system, of the shell and then of what it started.
     const script = `set -o pipefail; { ${command}\n} 3>&-; status=$?; times >&3; exit $status`
@@ -55,7 +61,7 @@ export function measure(command: string, env: Readonly<Record<string, string>>):
         said[number] += bytes.toString()
       })
     }
-    const watch = new Watch()
+    const watch = new Watch(options.threads ?? false)
     const timer = setInterval(() => watch.look(child.pid), POLL_MS)
     child.on('error', reject)
     child.on('close', (code) => {
@@ -75,22 +81,21 @@ function cpuSeconds(times: string): number {
 }
 
 class Watch {
+  readonly #withThreads: boolean
   readonly #marks = new Map<number, number>()
   readonly #threads = new Map<number, ThreadTime>()
   readonly #machine = machineTime()
-  #looks = 0
 
-  /** Notes high-water marks of everything below a process, and now and then its times. */
-  look(parent: number | undefined): void {
-    const threads = this.#looks++ % POLLS_PER_LOOK_AT_THREADS === 0
-    if (parent !== undefined) this.#lookBelow(parent, threads)
+  constructor(withThreads: boolean) {
+    this.#withThreads = withThreads
   }
 
-  #lookBelow(parent: number, threads: boolean): void {
-    for (const child of childrenOf(parent)) {
+  /** Notes high-water marks and times of everything below a process. */
+  look(parent: number | undefined): void {
+    for (const child of parent === undefined ? [] : childrenOf(parent)) {
       this.#marks.set(child, Math.max(peakResident(child), this.#marks.get(child) ?? 0))
-      if (threads) for (const [id, time] of threadTimes(child)) this.#threads.set(id, time)
-      this.#lookBelow(child, threads)
+      if (this.#withThreads) for (const [id, time] of threadTimes(child)) this.#threads.set(id, time)
+      this.look(child)
     }
   }
 

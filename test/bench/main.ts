@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: us and the peers, interleaved, on one machine: tables on stdout, and docs/benchmarks.{json,svg,md}.
  *
- * `-- --only dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 256` the size of each table as binary
+ * `-- --only dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 650` the size of each table as binary
  * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--dry` leaves docs/ alone.
  * What is missing of Debian's packages (PostgreSQL's clients, pgcopydb, zstd) is installed, as root.
  */
@@ -24,7 +24,7 @@ const DECODE = new URL('decode.ts', import.meta.url).pathname
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'dump,s3,upload,restore,transfer,memory,decode' },
-    mib: { type: 'string', default: '256' },
+    mib: { type: 'string', default: '650' },
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '0.1,1,8' },
     dry: { type: 'boolean', default: false },

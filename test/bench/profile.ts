@@ -35,7 +35,8 @@ export async function profileOf(contest: Contest, { name, command, env = {}, pre
   try {
     await prepare?.()
     const options = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` }
-    const { seconds, threads, cpuSeconds, machine } = await measure(command, { ...env, ...options })
+    const watched = await measure(command, { ...env, ...options }, { threads: true })
+    const { seconds, threads, cpuSeconds, machine } = watched
     const [file] = readdirSync(folder)
     const mainThread = file === undefined ? [] : mostSeen(JSON.parse(readFileSync(join(folder, file), 'utf8')))
     const servers = Math.max(0, machine.busy - cpuSeconds)

@@ -12,23 +12,23 @@ const OURS = 'pgpack upload'
 export async function uploadLines(mebibytes: number, rounds: number): Promise<{ lines: Line[]; profile: Profile }> {
   const { runs, profiled } = await benchUpload({ mib: mebibytes, rounds })
   const contest = `upload of ${mebibytes} MiB, 30 ms away`
-  const line = (name: string, ours: readonly UploadRun[]): Line => {
-    const seconds = summarize(ours.map((run) => run.seconds))
+  const line = (name: string, done: readonly UploadRun[]): Line => {
+    const seconds = summarize(done.map((run) => run.seconds))
     return {
       section: 'upload',
       contest,
       name,
-      rounds: ours.length,
+      rounds: done.length,
       seconds,
       mebibytesPerSecond: seconds === undefined ? undefined : mebibytes / seconds.median,
-      ratio: summarize(ours.map((run, round) => (runs.peer[round]?.seconds ?? Number.NaN) / run.seconds)),
+      ratio: summarize(done.map((run, round) => (runs.peer[round]?.seconds ?? Number.NaN) / run.seconds)),
       against: PEER,
       atLeast: undefined,
       reachFor: undefined,
-      cpuSeconds: summarize(ours.map((run) => run.cpuSeconds))?.median,
-      serverSeconds: summarize(ours.map(serversOf))?.median,
-      idleSeconds: summarize(ours.map((run) => run.machine.idle))?.median,
-      peakMiB: Math.max(...ours.map((run) => run.peakRSS)) / MIB,
+      cpuSeconds: summarize(done.map((run) => run.cpuSeconds))?.median,
+      serverSeconds: summarize(done.map(serversOf))?.median,
+      idleSeconds: summarize(done.map((run) => run.machine.idle))?.median,
+      peakMiB: Math.max(...done.map((run) => run.peakRSS)) / MIB,
       memoryLimitMiB: undefined,
       failure: undefined,
     }

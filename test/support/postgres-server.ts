@@ -136,7 +136,7 @@ class EmbeddedServer implements PostgresServer {
   readonly #options: PostgresOptions
   #process: ChildProcess | undefined
   /** Makes and drops databases: a backend for each statement would cost as much as the statement. */
-  #administrator: Promise<pg.Client> | undefined
+  readonly #administrator: Connections
 
   constructor(binaries: string, home: string, port: number, options: PostgresOptions) {
     this.port = port
@@ -145,6 +145,7 @@ class EmbeddedServer implements PostgresServer {
     this.#data = join(home, 'data')
     this.#logFile = join(home, 'log')
     this.#options = options
+    this.#administrator = new Connections(this.#place('postgres'))
   }
 
   async initialise(): Promise<void> {
@@ -238,9 +239,7 @@ class EmbeddedServer implements PostgresServer {
     const child = this.#process
     if (child === undefined || hasEnded(child)) return
     const ended = once(child, 'exit')
-    const administrator = this.#administrator
-    this.#administrator = undefined
-    await administrator?.then((client) => client.end())
+    await this.#administrator.close()
     child.kill(signal)
     await ended
   }
@@ -268,7 +267,8 @@ class EmbeddedServer implements PostgresServer {
   }
 
   async query<R extends Row>(sql: string, params?: unknown[], database = 'postgres'): Promise<R[]> {
-    const client = await this.#connect(database)
+    const client = new pg.Client(this.#place(database))
+    await client.connect()
     try {
       return lastRows<R>(await client.query(sql, params))
     } finally {
@@ -276,29 +276,8 @@ class EmbeddedServer implements PostgresServer {
     }
   }
 
-  async #connect(database: string): Promise<pg.Client> {
-    const client = new pg.Client({ host: this.socketDirectory, port: this.port, user, database, ssl: false })
-    await client.connect()
-    return client
-  }
-
-  async #administer(sql: string, params?: unknown[]): Promise<void> {
-    this.#administrator ??= this.#connectAsAdministrator()
-    const client = await this.#administrator
-    await client.query(sql, params)
-  }
-
-  async #connectAsAdministrator(): Promise<pg.Client> {
-    // Tests stop and kill servers: the next statement gets a new connection.
-    const forget = () => {
-      this.#administrator = undefined
-    }
-    try {
-      return (await this.#connect('postgres')).on('error', forget)
-    } catch (error) {
-      forget()
-      throw error
-    }
+  #place(database: string): pg.ClientConfig {
+    return { host: this.socketDirectory, port: this.port, user, database, ssl: false }
   }
 
   async createDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
@@ -307,8 +286,8 @@ class EmbeddedServer implements PostgresServer {
     // Beside the default of PostgreSQL 15 and later, which writes every page to the WAL, a third of the time.
     const strategy = (this.#options.major ?? testedMajor) >= 15 ? 'strategy file_copy' : ''
     const template = options.template ?? 'template0'
-    await this.#administer(`create database "${name}" template "${template}" ${strategy} ${encoding}`)
-    const connections = new Connections({ host: this.socketDirectory, port: this.port, user, database: name })
+    await this.#administrator.query(`create database "${name}" template "${template}" ${strategy} ${encoding}`)
+    const connections = new Connections(this.#place(name))
     return {
       name,
       dsn: this.dsn(name),
@@ -316,10 +295,12 @@ class EmbeddedServer implements PostgresServer {
       query: (sql, params) => connections.query(sql, params),
       close: () => connections.close(),
       drop: async () => {
-        await connections.close()
-        // DROP DATABASE … WITH (FORCE) came with PostgreSQL 13.
-        await this.#administer('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
-        await this.#administer(`drop database if exists "${name}"`)
+        const closed = connections.close()
+        // Also of a query that nobody ended. DROP DATABASE … WITH (FORCE) came with PostgreSQL 13.
+        const backends = 'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1'
+        await this.#administrator.query(backends, [name])
+        await closed
+        await this.#administrator.query(`drop database if exists "${name}"`)
       },
     }
   }
@@ -355,7 +336,7 @@ class Connections {
 
   #open(): pg.Pool {
     // Tests end backends of all kinds, idle ones too.
-    this.#pool ??= new pg.Pool({ ...this.#options, ssl: false }).on('error', () => undefined)
+    this.#pool ??= new pg.Pool(this.#options).on('error', () => undefined)
     return this.#pool
   }
 }
