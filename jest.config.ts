@@ -13,13 +13,12 @@ const config: Config = {
   // Has no server of its own: the variable that names one asks for the run.
   testPathIgnorePatterns: ['/node_modules/', ...(process.env['GREENPLUM_DSN'] ? [] : ['/greenplum\\.test\\.ts$'])],
   moduleNameMapper: await bundledPackages(),
-  extensionsToTreatAsEsm: ['.ts'],
   transform: {
-    '\\.ts$': [
+    '\\.[jt]s$': [
       '@swc/jest',
       {
         jsc: { parser: { syntax: 'typescript' }, target: 'es2024', experimental: { keepImportAttributes: true } },
-        module: { type: 'es6' },
+        module: { type: 'commonjs' },
         sourceMaps: 'inline',
       },
     ],

@@ -21,4 +21,8 @@ export async function assembleStrip(): Promise<string> {
   ].join('\n')
 }
 
-if (import.meta.main) await writeFile(TARGET, await assembleStrip())
+async function main(): Promise<void> {
+  await writeFile(TARGET, await assembleStrip())
+}
+
+if (import.meta.main) void main()

@@ -51,4 +51,4 @@ async function serve(target: number): Promise<void> {
   process.send?.('ready')
 }
 
-if (process.argv[1] === import.meta.filename) await serve(Number(process.argv[2]))
+if (import.meta.main) void serve(Number(process.argv[2]))
