@@ -45,7 +45,7 @@ export function rbacPage(): string {
   const head = ['API group', 'Resources', 'Verbs', 'Why']
   return [
     '# Rights',
-    'What the chart grants (`rbac.create`), and why. No rule can be left out: a test removes one verb of one resource after the other and sees what fails (test/integration/chart/rbac.test.ts).',
+    'What the chart grants (`rbac.create`), and why. No rule can be left out: in a test an operator begins with no right at all, and is refused each of them before it gets it (test/integration/chart/rbac.test.ts).',
     "## The operator's service account, where its runs are",
     'By a ClusterRole or, with `watchNamespaces`, by a Role in each of these namespaces.',
     table(head, chartRules('rules').map(rowOf)),

@@ -3,29 +3,34 @@ import { join } from 'node:path'
 import { bundle } from '../../scripts/bundle.ts'
 import { repositoryDirectory } from '../cluster/settings.ts'
 
-/** Names, for the test files of a Jest run, the folder of what it has bundled. */
+/** Names, for the test files of one run, the folder of what was bundled for them. */
 const FOLDER = 'PGPACK_TEST_COMMANDS'
 
 const ENTRIES = ['src/main.ts', 'test/integration/engine/exactly-once-child.ts']
 
+/** Whether this process has made the folder, and is to remove it. */
+let mine = false
+
 /**
- * Jest's `globalSetup`: bundles what tests start as processes, as they are now. From the sources a start costs four times
- * as much CPU. Below node_modules, where packages are found, and no tool looks for sources.
+ * Bundles what tests start as processes, as they are now, for this process and those it starts, unless the one that
+ * started it has done so. From the sources a start costs four times as much CPU.
  */
 export async function bundleCommands(): Promise<void> {
+  if (process.env[FOLDER] !== undefined) return
+  // Below node_modules, where packages are found, and no tool looks for sources.
   const cache = join(repositoryDirectory, 'node_modules/.cache')
   await mkdir(cache, { recursive: true })
   const folder = await mkdtemp(join(cache, 'pgpack-test-'))
   process.env[FOLDER] = folder
+  mine = true
   await bundle(
     ENTRIES.map((entry) => join(repositoryDirectory, entry)),
     folder,
   )
 }
 
-/** Jest's `globalTeardown`. */
 export async function removeCommands(): Promise<void> {
-  await rm(bundled(''), { recursive: true, force: true })
+  if (mine) await rm(bundled(''), { recursive: true, force: true })
 }
 
 /** The file to start with Node for `pgpack`. */

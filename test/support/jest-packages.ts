@@ -1,5 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { build } from 'esbuild'
 import { cached, digest } from '../cluster/cache.ts'
 import { repositoryDirectory } from '../cluster/settings.ts'
@@ -20,18 +20,16 @@ const ENTRIES = [
  * Jest's `moduleNameMapper`: has each of the entries loaded from a few files instead of hundreds. Jest loads every module
  * anew for every test file, which for typebox alone is 0.15 s of CPU.
  *
- * They are bundled in every run, and lie below the digest of what came out: no run sees an older package.
+ * They are bundled once for what npm says is installed: no run sees an older package.
  */
 export async function bundledPackages(): Promise<Record<string, string>> {
-  const files = await bundleEntries()
-  const directory = await cached(join('packages', digest(...files.flat())), (made) => write(files, made))
+  const installed = await readFile(join(repositoryDirectory, 'node_modules/.package-lock.json'))
+  const directory = await cached(join('packages', digest(installed, ...ENTRIES)), bundleEntries)
   return Object.fromEntries(ENTRIES.map((entry) => [`^${entry}$`, join(directory, `${entry}.js`)]))
 }
 
-/** Pairs of a path below the folder of the bundles, and the text there. */
-async function bundleEntries(): Promise<(readonly [path: string, text: string])[]> {
-  const outdir = join(repositoryDirectory, 'node_modules')
-  const { outputFiles } = await build({
+async function bundleEntries(outdir: string): Promise<void> {
+  await build({
     entryPoints: ENTRIES.map((entry) => ({ in: entry, out: entry })),
     absWorkingDir: repositoryDirectory,
     outdir,
@@ -40,15 +38,5 @@ async function bundleEntries(): Promise<(readonly [path: string, text: string])[
     format: 'esm',
     platform: 'node',
     target: 'node22',
-    write: false,
   })
-  return outputFiles.map(({ path, text }) => [relative(outdir, path), text])
-}
-
-async function write(files: readonly (readonly [path: string, text: string])[], directory: string): Promise<void> {
-  for (const [path, text] of files) {
-    const file = join(directory, path)
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(file, text)
-  }
 }

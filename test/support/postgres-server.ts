@@ -176,6 +176,8 @@ class EmbeddedServer implements PostgresServer {
   async start(): Promise<void> {
     const all: Record<string, string | number> = {
       ...settings,
+      // The processes that PostgreSQL 18 has for reads of files would be three more for each of many servers.
+      ...((this.#options.major ?? testedMajor) >= 18 && { io_method: 'sync' }),
       ...(this.certificates && {
         ssl: 'on',
         ssl_cert_file: 'server.crt',

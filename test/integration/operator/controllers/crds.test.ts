@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import { customResourceDefinitions } from '../../../../src/api/v1alpha1/crd.ts'
-import { DUMPS, RESTORES } from '../../../../src/operator/controllers/kinds.ts'
-import type { DumpRun, RestoreRun } from '../../../../src/operator/specs/run.ts'
+import { DUMPS, RESTORES, TRANSFERS } from '../../../../src/operator/controllers/kinds.ts'
+import type { Resource } from '../../../../src/operator/manager/resources.ts'
+import type { DumpRun, RestoreRun, Run } from '../../../../src/operator/specs/run.ts'
 import { useApiServer } from '../../../support/use-api-server.ts'
 import { TestCluster } from './cluster.ts'
-import { dump, restore } from './manifests.ts'
+import { dump, restore, transfer } from './manifests.ts'
 
 let cluster: TestCluster
 let namespace: string
@@ -161,5 +162,40 @@ describe('the CRDs on a real API server', () => {
       status: { phase: 'Succeeded' },
     })
     expect(created.status).toBeUndefined()
+  })
+})
+
+describe('what is no such resource', () => {
+  const create = (resource: Resource<Run>, manifest: object) =>
+    cluster.client.rest.json({
+      method: 'POST',
+      path: `/apis/pgpack.io/v1alpha1/namespaces/${namespace}/${resource.plural}`,
+      query: { fieldValidation: 'Strict' },
+      body: manifest,
+    })
+  const broken = (spec: object) => create(DUMPS, dump(namespace, 'broken', spec as Partial<DumpRun['spec']>))
+
+  it.each([
+    ['an unknown field', { nonsense: true }, 'unknown field "spec.nonsense"'],
+    ['a misspelt field far down', { source: { secretRef: { name: 'a' }, tls: { mod: 'Require' } } }, 'unknown field'],
+    ['a string for a list', { objects: 'orders' }, 'spec.objects'],
+    ['a number that is none', { parallelism: { connections: 'many' } }, 'spec.parallelism.connections'],
+    ['connections beyond the bound', { parallelism: { connections: 65 } }, 'less than or equal to 64'],
+    ['a name of 64 characters', { objects: [{ table: { name: 'é'.repeat(64) } }] }, 'may not be more than 63'],
+    ['65 objects', { objects: Array(65).fill({ table: { name: 't' } }) }, 'must have at most 64 items'],
+    ['a deletion policy of its own', { deletionPolicy: 'Shred' }, 'supported values: "Retain", "Delete"'],
+    ['options of COPY for PGPack', { copyOptions: { delimiter: ';' } }, 'a PGPack file has none'],
+    ['null for an object', { source: null }, 'spec.source'],
+  ])('is %s, and the message says so', async (_, spec, message) => {
+    await expect(broken(spec)).rejects.toThrow(message)
+  })
+
+  it('is a run mode, a connection count and a mapping that cannot be, of a transfer', async () => {
+    const refused = (spec: object, message: string) =>
+      expect(create(TRANSFERS, transfer(namespace, 'broken', spec))).rejects.toThrow(message)
+    await refused({ runMode: 'Sleepwalk' }, 'supported values')
+    await refused({ transaction: 'All', parallelism: { connections: 2 } }, 'transaction All goes with one connection')
+    await refused({ objects: [{ query: { name: 'q', sql: 'SELECT 1' } }] }, 'a query has no table of its own')
+    await refused({ objects: [{ table: { name: 't' }, toSchema: 's' }] }, 'toSchema goes with tables')
   })
 })
