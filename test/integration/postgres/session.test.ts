@@ -7,14 +7,15 @@ import { testedMajor } from '../../support/postgres-versions.ts'
 const postgres = usePostgres({ authentication: 'scram-sha-256' })
 
 /** Every value differs from what the session is to have. */
+/** The timeouts are long enough for a session to be set up on a busy machine, which they hold for until then. */
 const UNSUITABLE = {
   bytea_output: 'escape',
   datestyle: 'German',
   extra_float_digits: '-5',
-  idle_in_transaction_session_timeout: '50ms',
+  idle_in_transaction_session_timeout: '500ms',
   intervalstyle: 'iso_8601',
-  lock_timeout: '50ms',
-  statement_timeout: '50ms',
+  lock_timeout: '500ms',
+  statement_timeout: '500ms',
   synchronize_seqscans: 'on',
   xmloption: 'document',
 }
@@ -68,11 +69,11 @@ describe('a session', () => {
   })
 
   it('outlives timeouts that suit the application only', async () => {
-    await unsettle({ ...UNSUITABLE, ...(testedMajor >= 17 ? { transaction_timeout: '50ms' } : {}) })
+    await unsettle({ ...UNSUITABLE, ...(testedMajor >= 17 ? { transaction_timeout: '500ms' } : {}) })
     await within({}, async (connection) => {
       await connection.query('begin')
-      await connection.query('select pg_sleep(0.1)')
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await connection.query('select pg_sleep(0.6)')
+      await new Promise((resolve) => setTimeout(resolve, 600))
       expect(await connection.query('select 1 as n')).toEqual([{ n: 1 }])
     })
   })
