@@ -60,7 +60,7 @@ export interface PostgresServer {
   readonly certificates: Certificates | undefined
   dsn(database: string): string
   config(database: string): ConnectionConfig
-  /** Runs SQL as the superuser, over the Unix socket. */
+  /** Runs SQL as the superuser, over the Unix socket; without a database in `postgres`, on any of some connections. */
   query<R extends Row = Row>(sql: string, params?: unknown[], database?: string): Promise<R[]>
   createDatabase(options?: DatabaseOptions): Promise<TestDatabase>
   /** What the server has logged so far. */
@@ -135,7 +135,7 @@ class EmbeddedServer implements PostgresServer {
   readonly #logFile: string
   readonly #options: PostgresOptions
   #process: ChildProcess | undefined
-  /** Makes and drops databases: a backend for each statement would cost as much as the statement. */
+  /** To the database `postgres`: a backend for each statement would cost as much as the statement. */
   readonly #administrator: Connections
 
   constructor(binaries: string, home: string, port: number, options: PostgresOptions) {
@@ -241,9 +241,10 @@ class EmbeddedServer implements PostgresServer {
     const child = this.#process
     if (child === undefined || hasEnded(child)) return
     const ended = once(child, 'exit')
-    await this.#administrator.close()
+    // Ends a query that nobody ended, too.
+    const closed = this.#administrator.close()
     child.kill(signal)
-    await ended
+    await Promise.all([ended, closed])
   }
 
   async log(): Promise<string> {
@@ -268,13 +269,13 @@ class EmbeddedServer implements PostgresServer {
     return { cert: this.certificates.clientCert, key: this.certificates.clientKey }
   }
 
-  async query<R extends Row>(sql: string, params?: unknown[], database = 'postgres'): Promise<R[]> {
-    const client = new pg.Client(this.#place(database))
-    await client.connect()
+  async query<R extends Row>(sql: string, params?: unknown[], database?: string): Promise<R[]> {
+    if (database === undefined) return this.#administrator.query(sql, params)
+    const connections = new Connections(this.#place(database))
     try {
-      return lastRows<R>(await client.query(sql, params))
+      return await connections.query(sql, params)
     } finally {
-      await client.end()
+      await connections.close()
     }
   }
 
