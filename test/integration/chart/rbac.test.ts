@@ -241,6 +241,7 @@ async function liveWith(rights: readonly Right[], meanwhile: (log: SaidLog) => r
   const account = await Account.create(namespace, rights)
   const log = new SaidLog()
   const operator = startOperator(namespace, account.access, log)
+  const ended = operator.ended.catch((error: unknown) => log.error({ err: error }, 'the operator ended with an error'))
   const isStarted = async () => log.lines.some((line) => line.startsWith('informers synced'))
   const lived = eventually('the operator starts', isStarted, START_MS).then(() => live(namespace))
   const over = lived.then(
@@ -248,17 +249,21 @@ async function liveWith(rights: readonly Right[], meanwhile: (log: SaidLog) => r
     () => true,
   )
   let granted = rights
-  while (!(await Promise.race([over, delay(LOOK_MS)]))) {
-    const wanted = meanwhile(log)
-    if (wanted.length > granted.length) await account.grant(wanted)
-    granted = wanted
-    if (granted.length < RIGHTS.length) await visitRuns(namespace, log)
-  }
-  operator.abort()
-  await operator.ended
-  await lived.catch((cause: unknown) => {
+  try {
+    while (!(await Promise.race([over, delay(LOOK_MS)]))) {
+      const wanted = meanwhile(log)
+      if (wanted.length > granted.length) await account.grant(wanted)
+      granted = wanted
+      if (granted.length < RIGHTS.length) await visitRuns(namespace, log)
+    }
+    await lived
+  } catch (cause) {
     throw new Error(log.lines.slice(-15).join('\n'), { cause })
-  })
+  } finally {
+    operator.abort()
+    await ended
+    await over
+  }
   return log
 }
 
