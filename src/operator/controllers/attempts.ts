@@ -30,14 +30,16 @@ function byAge(left: Pod, right: Pod): number {
 /**
  * Pods that were started for the run, as far as can be known: pods are removed (suspended, drained, collected), the
  * Job's counters leave out what podFailurePolicy ignores, and the operator may have been away. Never less than before.
+ *
+ * What the Job counts as active is about to be seen as a pod, and would be counted again then.
  */
 export function attemptsOf({ run, job, pods }: Observation): number {
   const { attempts = 0, attempt } = run.status ?? {}
   const before = Number(job?.metadata?.annotations?.[ATTEMPTS_BEFORE_ANNOTATION] ?? 0) || 0
-  const { failed = 0, succeeded = 0, active = 0 } = job?.status ?? {}
+  const { failed = 0, succeeded = 0 } = job?.status ?? {}
   const name = latestPod(pods)?.metadata?.name
   const replaced = name !== undefined && name !== attempt ? attempts + 1 : attempts
-  return Math.max(replaced, before + Math.max(pods.length, failed + succeeded + active))
+  return Math.max(replaced, before + Math.max(pods.length, failed + succeeded))
 }
 
 /** What the status keeps beside its conditions. */

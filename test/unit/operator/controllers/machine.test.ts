@@ -239,6 +239,14 @@ describe('a run whose Job is active', () => {
     expect(decision.status).toMatchObject({ jobName: `${JOB}-2`, attempts: 3 })
   })
 
+  it('counts an attempt once that its Job tells of before its pod is seen', () => {
+    const run = dumpRun({}, { jobName: JOB, attempts: 1, attempt: 'pod-1' })
+    const job = jobOf(run, { name: `${JOB}-2`, attemptsBefore: 1, active: 1 })
+    const { status } = see(run, { job, pods: [] })
+    const later = see({ ...run, status }, { job, pods: [podOf({ name: 'pod-2' })] })
+    expect(later.status).toMatchObject({ attempts: 2, attempt: 'pod-2' })
+  })
+
   it('does not promise a limit that disruptions have passed', () => {
     const run = dumpRun({ job: { backoffLimit: 0 } }, { jobName: JOB, attempts: 1, attempt: 'pod-1' })
     expect(messageOf(active({ pods: [podOf({ name: 'pod-2', phase: 'Running' })] }, run))).toBe('attempt 2, pod pod-2')
