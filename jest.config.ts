@@ -14,10 +14,11 @@ const config: Config = {
   testPathIgnorePatterns: ['/node_modules/', ...(process.env['GREENPLUM_DSN'] ? [] : ['/greenplum\\.test\\.ts$'])],
   moduleNameMapper: await bundledPackages(),
   transform: {
+    // Our modules, and the bundles of packages; what lies below node_modules is CommonJS already.
     '\\.[jt]s$': [
       '@swc/jest',
       {
-        jsc: { parser: { syntax: 'typescript' }, target: 'es2024', experimental: { keepImportAttributes: true } },
+        jsc: { parser: { syntax: 'typescript' }, target: 'es2024' },
         module: { type: 'commonjs' },
         sourceMaps: 'inline',
       },

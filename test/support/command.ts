@@ -8,8 +8,8 @@ const FOLDER = 'PGPACK_TEST_COMMANDS'
 
 const ENTRIES = ['src/main.ts', 'test/integration/engine/exactly-once-child.ts']
 
-/** Whether this process has made the folder, and is to remove it. */
-let mine = false
+/** The folder, where it is this process that has made it. */
+let made: string | undefined
 
 /**
  * Bundles what tests start as processes, as they are now, for this process and those it starts, unless the one that
@@ -20,17 +20,16 @@ export async function bundleCommands(): Promise<void> {
   // Below node_modules, where packages are found, and no tool looks for sources.
   const cache = join(repositoryDirectory, 'node_modules/.cache')
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'pgpack-test-'))
-  process.env[FOLDER] = folder
-  mine = true
+  made = await mkdtemp(join(cache, 'pgpack-test-'))
   await bundle(
     ENTRIES.map((entry) => join(repositoryDirectory, entry)),
-    folder,
+    made,
   )
+  process.env[FOLDER] = made
 }
 
 export async function removeCommands(): Promise<void> {
-  if (mine) await rm(bundled(''), { recursive: true, force: true })
+  if (made !== undefined) await rm(made, { recursive: true, force: true })
 }
 
 /** The file to start with Node for `pgpack`. */

@@ -60,8 +60,8 @@ export interface PostgresServer {
   readonly certificates: Certificates | undefined
   dsn(database: string): string
   config(database: string): ConnectionConfig
-  /** Runs SQL as the superuser, over the Unix socket; without a database in `postgres`, on any of some connections. */
-  query<R extends Row = Row>(sql: string, params?: unknown[], database?: string): Promise<R[]>
+  /** Runs SQL in the database `postgres` as the superuser, over the Unix socket, on any of some connections. */
+  query<R extends Row = Row>(sql: string, params?: unknown[]): Promise<R[]>
   createDatabase(options?: DatabaseOptions): Promise<TestDatabase>
   /** What the server has logged so far. */
   log(): Promise<string>
@@ -269,14 +269,8 @@ class EmbeddedServer implements PostgresServer {
     return { cert: this.certificates.clientCert, key: this.certificates.clientKey }
   }
 
-  async query<R extends Row>(sql: string, params?: unknown[], database?: string): Promise<R[]> {
-    if (database === undefined) return this.#administrator.query(sql, params)
-    const connections = new Connections(this.#place(database))
-    try {
-      return await connections.query(sql, params)
-    } finally {
-      await connections.close()
-    }
+  query<R extends Row>(sql: string, params?: unknown[]): Promise<R[]> {
+    return this.#administrator.query(sql, params)
   }
 
   #place(database: string): pg.ClientConfig {

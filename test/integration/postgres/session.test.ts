@@ -7,7 +7,7 @@ import { testedMajor } from '../../support/postgres-versions.ts'
 const postgres = usePostgres({ authentication: 'scram-sha-256' })
 
 /** Every value differs from what the session is to have. */
-/** The timeouts are long enough for a session to be set up on a busy machine, which they hold for until then. */
+/** The timeouts hold until the session is set up, which takes its time on a busy machine. */
 const UNSUITABLE = {
   bytea_output: 'escape',
   datestyle: 'German',
