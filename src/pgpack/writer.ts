@@ -23,7 +23,7 @@ export interface PGPackSink {
 export interface PGPackWriterOptions {
   readonly columns: readonly PGPackColumn[]
   readonly compression: CompressionOptions
-  /** Compressions at the same time on the thread pool; 4 when not given. */
+  /** Compressions at the same time on the thread pool, and as many that wait for the sink; 4 when not given. */
   readonly inFlight?: number
   /** `header` when not given. */
   readonly layout?: Layout
@@ -95,6 +95,9 @@ export class PGPackWriter {
   /** One for each frame that is not yet with the sink, oldest first. They never reject: `#error` tells. */
   readonly #unwritten: Promise<void>[] = []
   #unwrittenBytes = 0
+  #compressing = 0
+  /** Resolved, and replaced, whenever there may be room again. */
+  #roomier = Promise.withResolvers<void>()
   #tail: Promise<void> = Promise.resolve()
   #held: Chunk = { parts: [PGCOPY_HEADER], rows: 0, release: undefined }
   #rows = 0
@@ -135,7 +138,7 @@ export class PGPackWriter {
    * @throws PgpackError of the sink, or INTERNAL; every later call throws the same
    */
   async writeRows(rows: Buffer, rowCount: number, release?: () => void): Promise<void> {
-    while (!this.#hasRoom()) await this.#unwritten[0]
+    while (!this.#hasRoom()) await this.#roomier.promise
     this.#checkOpen()
     if (lengthOf(this.#held) >= MIN_FIRST_FRAME_BYTES) this.#emitHeld()
     if (this.#held === NOTHING_HELD) this.#held = { parts: [rows], rows: rowCount, release }
@@ -152,10 +155,21 @@ export class PGPackWriter {
     this.#held = NOTHING_HELD
   }
 
-  /** Whether the chunk that is held back may join what is being compressed. */
+  /**
+   * Whether the chunk that is held back may join what is being compressed. As many again may wait, compressed, for the
+   * sink: the thread pool would stand idle while each frame is hashed and written.
+   */
   #hasRoom(): boolean {
     const count = this.#unwritten.length
-    return count === 0 || (count < this.#inFlight && this.#unwrittenBytes + lengthOf(this.#held) <= MAX_UNWRITTEN_BYTES)
+    if (count === 0) return true
+    const most = this.#method === 'None' ? this.#inFlight : 2 * this.#inFlight
+    const mayJoin = this.#compressing < this.#inFlight && count < most
+    return mayJoin && this.#unwrittenBytes + lengthOf(this.#held) <= MAX_UNWRITTEN_BYTES
+  }
+
+  #tellRoom(): void {
+    this.#roomier.resolve()
+    this.#roomier = Promise.withResolvers<void>()
   }
 
   /** Writes what is left, completes the sink, and says what was written. */
@@ -215,10 +229,19 @@ export class PGPackWriter {
       this.#storedBytes += stored.length
       this.#bodyHash.update(stored)
     }
-    const bytes = this.#compressor.compress(raw)
     const size = raw.length
-    if (this.#method === 'None') this.#enqueue({ bytes, size, account, release })
-    else this.#enqueue({ bytes: bytes.finally(release), size, account })
+    if (this.#method === 'None') this.#enqueue({ bytes: Promise.resolve(raw), size, account, release })
+    else this.#enqueue({ bytes: this.#compress(raw).finally(release), size, account })
+  }
+
+  async #compress(raw: Buffer): Promise<Buffer> {
+    this.#compressing += 1
+    try {
+      return await this.#compressor.compress(raw)
+    } finally {
+      this.#compressing -= 1
+      this.#tellRoom()
+    }
   }
 
   /** Lets the sink have a piece when its bytes are there and all that was enqueued before is with the sink. */
@@ -227,6 +250,7 @@ export class PGPackWriter {
     const done = this.#append(piece, this.#tail).finally(() => {
       this.#unwrittenBytes -= piece.size
       this.#unwritten.splice(this.#unwritten.indexOf(done), 1)
+      this.#tellRoom()
     })
     this.#unwritten.push(done)
     this.#tail = done
