@@ -24,7 +24,7 @@ export async function dumpContests(setting: Setting): Promise<Contest[]> {
   }))
 }
 
-function peers({ name }: Shape, { libpq, folder, source }: Setting, python: string): Contestant[] {
+function peers({ name }: Shape, { libpq, folder, source, pgDumpReadsIt }: Setting, python: string): Contestant[] {
   const copy = `psql --quiet --no-psqlrc --command 'COPY ${name} TO STDOUT (FORMAT binary)'`
   const file = (extension: string) => join(folder, `${name}.${extension}`)
   const steps = [{ do: 'read_dump', path: file('reference'), table: `public.${name}`, server: referenceServer(source) }]
@@ -39,24 +39,22 @@ function peers({ name }: Shape, { libpq, folder, source }: Setting, python: stri
       command: `psql --quiet --no-psqlrc --command "COPY ${name} TO '/dev/null' (FORMAT binary)"`,
       env: libpq,
     },
-    {
-      name: 'pg_dump -Fc',
-      command: `pg_dump -Fc --table ${name} --file ${file('custom')}`,
-      env: libpq,
-      rounds: SLOW_ROUNDS,
-    },
-    {
-      name: 'pg_dump -Fd -j2',
-      command: `rm -rf ${file('d')}; pg_dump -Fd -j2 --table ${name} --file ${file('d')}`,
-      env: libpq,
-      rounds: SLOW_ROUNDS,
-    },
+    ...(pgDumpReadsIt ? pgDumps(name, file, libpq) : []),
     {
       name: 'pgpack-dumper (Python), zstd 3',
       command: `${reference} | { ! grep '"error"'; }`,
       env: libpq,
       rounds: SLOW_ROUNDS,
     },
+  ]
+}
+
+function pgDumps(name: string, file: (extension: string) => string, env: Setting['libpq']): Contestant[] {
+  const custom = `pg_dump -Fc --table ${name} --file ${file('custom')}`
+  const directory = `rm -rf ${file('d')}; pg_dump -Fd -j2 --table ${name} --file ${file('d')}`
+  return [
+    { name: 'pg_dump -Fc', command: custom, env, rounds: SLOW_ROUNDS },
+    { name: 'pg_dump -Fd -j2', command: directory, env, rounds: SLOW_ROUNDS },
   ]
 }
 
@@ -86,6 +84,12 @@ function ours({ name }: Shape, { source, folder, ours: env, nullDump }: Setting)
       env,
       target: { against: PSQL_ZSTD3, atLeast: 1.1, reachFor: 1.3 },
       memoryLimit: 110,
+    },
+    {
+      name: 'pgpack dump, zstd 3, 2 connections',
+      command: dump('zstd:3', 2),
+      env,
+      target: { against: PSQL_ZSTD3, atLeast: 1.1, reachFor: 1.3 },
     },
     { name: 'pgpack dump, zstd auto', command: dump('zstd:auto'), env, rounds: 2 },
     { name: 'pgpack dump, LZ4', command: dump('lz4'), env, rounds: 2 },

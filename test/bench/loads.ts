@@ -95,6 +95,12 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
       env: libpq,
       ...work,
     },
+    {
+      name: 'the servers alone, COPY TO a pipe that COPY FROM reads',
+      command: serversAlone(shape, setting),
+      env: libpq,
+      ...work,
+    },
     { name: 'pgcopydb copy table-data', command: pgcopydb(shape, setting), env: libpq, ...work },
     {
       name: 'pgpack transfer',
@@ -112,6 +118,14 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
       target: { against: PSQL_PSQL, atLeast: 1.15, reachFor: 1.8 },
     },
   ]
+}
+
+/** What no client can pass: the rows go from one backend straight into the other. */
+function serversAlone({ name }: Shape, { target, folder }: Setting): string {
+  const pipe = join(folder, `${name}.pipe`)
+  const copy = (database: string, what: string) =>
+    `psql --quiet --no-psqlrc ${database} -c "COPY ${name} ${what} '${pipe}' (FORMAT binary)"`
+  return `rm -f ${pipe}; mkfifo --mode 666 ${pipe}; ${copy('', 'TO')} & ${copy(target.name, 'FROM')} && wait $!`
 }
 
 function pgcopydb({ name }: Shape, { source, target }: Setting): string {

@@ -2,12 +2,15 @@
  * `npm run bench`: us and the peers, interleaved, on one machine: tables on stdout, and docs/benchmarks.{json,svg,md}.
  *
  * `-- --only dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 650` the size of each table as binary
- * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--dry` leaves docs/ alone.
+ * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15` runs on
+ * another major than the newest, which is the one that Debian's pg_dump can still read, and writes docs/benchmarks-15.*.
+ * `--dry` leaves docs/ alone.
  * What is missing of Debian's packages (PostgreSQL's clients, pgcopydb, zstd) is installed, as root.
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { run } from '../cluster/processes.ts'
+import { POSTGRES_MAJORS } from '../support/postgres-versions.ts'
 import { referencePython } from '../support/reference.ts'
 import { type Contest, type Played, play } from './contest.ts'
 import { dumpContests, withStoreContest } from './dumps.ts'
@@ -27,12 +30,14 @@ const { values } = parseArgs({
     mib: { type: 'string', default: '650' },
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '0.1,1,8' },
+    postgres: { type: 'string', default: String(POSTGRES_MAJORS.at(-1)) },
     dry: { type: 'boolean', default: false },
   },
 })
 const parts = new Set(values.only.split(','))
 const rounds = Number(values.rounds)
 const mebibytes = Number(values.mib)
+const major = Number(values.postgres)
 const started = performance.now()
 
 function log(line: string): void {
@@ -75,16 +80,16 @@ async function profiles({ contest, entries }: Played): Promise<Profile[]> {
   return found
 }
 
-async function measureAll(): Promise<Pick<Report, 'lines' | 'memory' | 'profiles'>> {
-  const nothing = { lines: [], memory: [], profiles: [] }
+async function measureAll(): Promise<Pick<Report, 'lines' | 'memory' | 'profiles'> & { server: string }> {
+  const nothing = { lines: [], memory: [], profiles: [], server: '' }
   if (!['dump', 's3', 'restore', 'transfer', 'memory'].some((part) => parts.has(part))) return nothing
-  return withSetting(mebibytes, log, async (setting) => {
+  return withSetting(major, mebibytes, log, async (setting) => {
     const results = await contests(setting)
     const memory: MemoryLine[] = parts.has('memory')
       ? await measureMemory(setting, values.gib.split(',').map(Number), log)
       : []
     const lines = results.flatMap(({ played }) => linesOf(played))
-    return { lines, memory, profiles: results.flatMap((result) => result.profiles) }
+    return { lines, memory, profiles: results.flatMap((result) => result.profiles), server: setting.serverVersion }
   })
 }
 
@@ -100,6 +105,7 @@ const report: Report = {
   made: new Date().toISOString(),
   machine: `${cpus().length} cores (${cpus()[0]?.model.trim()})`,
   versions: {
+    ...(measured.server !== '' && { PostgreSQL: measured.server }),
     Node: process.versions.node,
     psql: await version('psql --version'),
     zstd: await version('zstd --version'),
@@ -115,7 +121,8 @@ const report: Report = {
 process.stdout.write(
   `${tables(report.lines)}\n${profileTable(report.profiles)}\n${memoryTable(report.memory)}\n${report.decode}`,
 )
-if (!values.dry) await writePages(report)
+const page = major === POSTGRES_MAJORS.at(-1) ? 'benchmarks' : `benchmarks-${major}`
+if (!values.dry) await writePages(report, page)
 const failures = [...report.lines, ...report.memory].filter(({ failure }) => failure !== undefined)
 for (const line of failures) log(`failed: ${'name' in line ? line.name : line.work}: ${line.failure}`)
 if (failures.length > 0) process.exitCode = 1

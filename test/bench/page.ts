@@ -9,24 +9,28 @@ const DOCS = join(ROOT, 'docs')
 const PROFILES =
   'One more run of each, with the sampling profiler of Node in the main thread. CPU seconds of our threads (the pool compresses, decompresses and reads files), of the servers, and what is idle; then what the main thread was seen in most, in shares of its busy time.'
 
-/** Writes docs/benchmarks.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else. */
-export async function writePages(report: Report): Promise<void> {
-  await writeFile(join(DOCS, 'benchmarks.json'), `${JSON.stringify(report, null, 1)}\n`)
-  await writeFile(join(DOCS, 'benchmarks.svg'), chart(report.lines))
-  await writeFile(join(DOCS, 'benchmarks.md'), page(report))
+const OTHER_PAGE =
+  'Debian’s pg_dump reads no server newer than itself; it is on [the page of PostgreSQL 15](benchmarks-15.md).'
+
+/** Writes docs/<name>.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else. */
+export async function writePages(report: Report, name: string): Promise<void> {
+  await writeFile(join(DOCS, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`)
+  await writeFile(join(DOCS, `${name}.svg`), chart(report.lines))
+  await writeFile(join(DOCS, `${name}.md`), page(report, name))
 }
 
-function page(report: Report): string {
+function page(report: Report, name: string): string {
   const { machine, versions, mebibytes, rounds, made, lines, memory, profiles, decode } = report
   const parts = [
     '# Benchmarks',
-    'Made by `npm run bench` of the numbers in [benchmarks.json](benchmarks.json); not to be edited.',
+    `Made by \`npm run bench\` of the numbers in [${name}.json](${name}.json); not to be edited.`,
     `${made.slice(0, 10)}, ${machine}. ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(
         ', ',
       )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory. Servers is the CPU time of all else on the machine meanwhile, and idle what both cores had left.`,
-    '![Throughput, ours against the peers](benchmarks.svg)',
+    `![Throughput, ours against the peers](${name}.svg)`,
+    ...(lines.some((line) => line.name.startsWith('pg_dump')) ? [] : [OTHER_PAGE]),
     '## Targets',
     targets(report),
     ...(profiles.length === 0 ? [] : ['## Where the time of the misses goes', PROFILES, profileTable(profiles)]),

@@ -26,10 +26,15 @@ export interface Setting {
   readonly ours: Readonly<Record<string, string>>
   /** A bundle of null-dump.ts. */
   readonly nullDump: string
+  /** Debian's pg_dump refuses a server that is newer than itself. */
+  readonly pgDumpReadsIt: boolean
+  /** As the server calls it. */
+  readonly serverVersion: string
 }
 
-/** Starts a PostgreSQL of the version of Debian's clients, as pg_dump reads no newer one, and fills the tables. */
+/** Starts a PostgreSQL of this major version, and fills the tables. */
 export async function withSetting<T>(
+  major: number,
   mebibytes: number,
   log: (line: string) => void,
   work: (setting: Setting) => Promise<T>,
@@ -38,9 +43,10 @@ export async function withSetting<T>(
   const folder = mkdtempSync(join(tmpdir(), 'pgpack-bench-'))
   // The server runs as another user, and COPY … FROM a file reads it as that user.
   await chmod(folder, 0o755)
-  const server = await startPostgres({ major: await clientMajor(), settings: serverSettings(mebibytes) })
+  const server = await startPostgres({ major, settings: serverSettings(mebibytes) })
   try {
-    return await work(await prepare(server, folder, mebibytes, log))
+    const pgDumpReadsIt = major <= (await clientMajor())
+    return await work({ ...(await prepare(server, folder, mebibytes, log)), pgDumpReadsIt })
   } finally {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })
@@ -67,7 +73,7 @@ async function prepare(
   folder: string,
   mebibytes: number,
   log: (line: string) => void,
-): Promise<Setting> {
+): Promise<Omit<Setting, 'pgDumpReadsIt'>> {
   const [source, target] = [await server.createDatabase(), await server.createDatabase()]
   const bytes = new Map<string, number>()
   for (const shape of SHAPES) {
@@ -75,6 +81,7 @@ async function prepare(
     bytes.set(shape.name, await makeTable(source, shape, mebibytes))
     await target.query(`CREATE UNLOGGED TABLE ${shape.name} (${shape.columns})`)
   }
+  const [version] = await source.query<{ server_version: string }>('SHOW server_version')
   const libpq = {
     PGHOST: server.host,
     PGPORT: String(server.port),
@@ -92,6 +99,7 @@ async function prepare(
     libpq,
     ours: imageEnvironment(),
     nullDump: await bundleNullDump(),
+    serverVersion: version?.server_version ?? '',
   }
 }
 
