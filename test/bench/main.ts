@@ -24,13 +24,15 @@ import { type Setting, withSetting } from './setting.ts'
 
 const DECODE = new URL('decode.ts', import.meta.url).pathname
 
+const NEWEST = Math.max(...POSTGRES_MAJORS)
+
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'dump,s3,upload,restore,transfer,memory,decode' },
     mib: { type: 'string', default: '650' },
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '0.1,1,8' },
-    postgres: { type: 'string', default: String(POSTGRES_MAJORS.at(-1)) },
+    postgres: { type: 'string', default: String(NEWEST) },
     dry: { type: 'boolean', default: false },
   },
 })
@@ -121,8 +123,7 @@ const report: Report = {
 process.stdout.write(
   `${tables(report.lines)}\n${profileTable(report.profiles)}\n${memoryTable(report.memory)}\n${report.decode}`,
 )
-const page = major === POSTGRES_MAJORS.at(-1) ? 'benchmarks' : `benchmarks-${major}`
-if (!values.dry) await writePages(report, page)
+if (!values.dry) await writePages(report, major === NEWEST ? undefined : major)
 const failures = [...report.lines, ...report.memory].filter(({ failure }) => failure !== undefined)
 for (const line of failures) log(`failed: ${'name' in line ? line.name : line.work}: ${line.failure}`)
 if (failures.length > 0) process.exitCode = 1

@@ -12,18 +12,23 @@ const PROFILES =
 const OTHER_PAGE =
   'Debian’s pg_dump reads no server newer than itself; it is on [the page of PostgreSQL 15](benchmarks-15.md).'
 
-/** Writes docs/<name>.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else. */
-export async function writePages(report: Report, name: string): Promise<void> {
+/**
+ * Writes docs/benchmarks.json, .svg and .md; the page and the chart are made of what the JSON holds and nothing else.
+ * @param older the major of a server that is not the newest, whose files are docs/benchmarks-<major>.*
+ */
+export async function writePages(report: Report, older?: number): Promise<void> {
+  const name = older === undefined ? 'benchmarks' : `benchmarks-${older}`
+  const command = older === undefined ? 'npm run bench' : `npm run bench -- --postgres ${older}`
   await writeFile(join(DOCS, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`)
   await writeFile(join(DOCS, `${name}.svg`), chart(report.lines))
-  await writeFile(join(DOCS, `${name}.md`), page(report, name))
+  await writeFile(join(DOCS, `${name}.md`), page(report, name, command))
 }
 
-function page(report: Report, name: string): string {
+function page(report: Report, name: string, command: string): string {
   const { machine, versions, mebibytes, rounds, made, lines, memory, profiles, decode } = report
   const parts = [
     '# Benchmarks',
-    `Made by \`npm run bench\` of the numbers in [${name}.json](${name}.json); not to be edited.`,
+    `Made by \`${command}\` of the numbers in [${name}.json](${name}.json); not to be edited.`,
     `${made.slice(0, 10)}, ${machine}. ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(
