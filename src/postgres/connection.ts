@@ -208,22 +208,14 @@ export class PostgresConnection implements ServerInfo {
     }
   }
 
-  /**
-   * Ends the session. A command that still runs is cancelled first, and an open transaction is rolled back when this
-   * resolves. Outside a transaction there is nothing to wait for: a backend takes tens of milliseconds to let go of
-   * large shared buffers.
-   */
+  /** Ends the session, which rolls an open transaction back. A command that still runs is cancelled first. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#abort?.()
     await this.idle()
-    const nothingOpen = this.#client.getTransactionStatus() === 'I'
     const timer = setTimeout(() => this.destroy(), GRACE_MS)
-    const ended = this.#client.end().then(() => clearTimeout(timer))
-    if (!nothingOpen) return await ended
-    this.#closed = true
-    timer.unref()
-    this.wire.socket.unref()
+    await this.#client.end()
+    clearTimeout(timer)
   }
 
   /** Cuts the connection, without a word to the server; the backend ends when it next reads or writes. */

@@ -2,9 +2,9 @@
  * `npm run bench`: us and the peers, interleaved, on one machine: tables on stdout, and docs/benchmarks.{json,svg,md}.
  *
  * `-- --only dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 650` the size of each table as binary
- * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15` runs on
- * another major than the newest, which is the one that Debian's pg_dump can still read, and writes docs/benchmarks-15.*.
- * `--dry` leaves docs/ alone.
+ * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15` takes
+ * another server than the newest, one that Debian's pg_dump can read, and writes docs/benchmarks-15.{json,svg,md}. `--dry`
+ * leaves docs/ alone.
  * What is missing of Debian's packages (PostgreSQL's clients, pgcopydb, zstd) is installed, as root.
  */
 import { cpus } from 'node:os'
