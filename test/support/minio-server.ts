@@ -44,17 +44,25 @@ export interface MinioServer {
   stop(): Promise<void>
 }
 
+/** A port that was free may be taken when the server gets to it, and one in some thousand was seen never to listen. */
+const STARTS = 3
+const START_MS = 20_000
+
 /** Starts a server, on a free port, with its data in a temporary folder and random credentials. */
 export async function startMinio(options: MinioOptions = {}): Promise<MinioServer> {
   const { minio } = await ensureTools(['minio'])
-  const home = await mkdtemp(join(tmpdir(), 'pgpack-minio-'))
-  const server = new LocalMinio(home, await freePort(options.host), options)
-  try {
-    await server.start(minio)
-    return server
-  } catch (error) {
-    await server.stop()
-    throw error
+  for (let attempt = 1; ; attempt++) {
+    const home = await mkdtemp(join(tmpdir(), 'pgpack-minio-'))
+    const server = new LocalMinio(home, await freePort(options.host), options)
+    try {
+      await server.start(minio)
+      return server
+    } catch (cause) {
+      const log = await server.log().catch(() => 'nothing')
+      await server.stop()
+      if (attempt === STARTS)
+        throw new Error(`MinIO did not start ${STARTS} times; the last one said: ${log}`, { cause })
+    }
   }
 }
 
@@ -102,7 +110,8 @@ class LocalMinio implements MinioServer {
     // env(1) carries the settings: they are this server's alone.
     this.#process = await this.#spawn([...environment, minio, ...args, this.#data])
     this.#client = this.#connect()
-    await waitFor('MinIO', 60_000, () => this.#ready())
+    const outcome = await waitFor('MinIO', START_MS, () => this.#outcome())
+    if (outcome === 'ended') throw new Error('MinIO ended')
   }
 
   async createBucket(): Promise<string> {
@@ -178,10 +187,10 @@ class LocalMinio implements MinioServer {
     return client
   }
 
-  async #ready(): Promise<true | undefined> {
-    if (this.#process !== undefined && hasEnded(this.#process)) throw new Error(`MinIO ended: ${await this.log()}`)
+  async #outcome(): Promise<'ready' | 'ended'> {
+    if (this.#process !== undefined && hasEnded(this.#process)) return 'ended'
     await this.client.listBuckets()
-    return true
+    return 'ready'
   }
 }
 
