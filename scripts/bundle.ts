@@ -1,9 +1,9 @@
 import { build, type Plugin } from 'esbuild'
 
-/** What minio's modules import beside those whose signing we use: 300 KB to load for each process that goes to S3. */
+/** Of what minio's modules import for other things than signing requests: 300 KB to load in each process that uses S3. */
 const WITHOUT_SIDE_EFFECTS = /^(lodash|mime-types|ipaddr\.js|query-string)$/
 
-/** Leaves out packages that only define things, where nothing of theirs is used; they do not say so themselves. */
+/** Leaves these packages out where nothing of theirs is used. They only define things, and do not say so themselves. */
 const unusedImports: Plugin = {
   name: 'unused-imports',
   setup(plugin) {

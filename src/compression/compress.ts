@@ -55,6 +55,11 @@ export class Compressor {
     this.#auto = options.level === 'Auto' ? new AutoLevel() : undefined
   }
 
+  /** Compressions under way. */
+  get running(): number {
+    return this.#running
+  }
+
   async compress(chunk: Buffer): Promise<Buffer> {
     this.#auto?.observe(this.#running / this.#inFlight)
     const level = this.#auto?.level

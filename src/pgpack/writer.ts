@@ -95,7 +95,6 @@ export class PGPackWriter {
   /** One for each frame that is not yet with the sink, oldest first. They never reject: `#error` tells. */
   readonly #unwritten: Promise<void>[] = []
   #unwrittenBytes = 0
-  #compressing = 0
   /** Resolved, and replaced, whenever there may be room again. */
   #roomier = Promise.withResolvers<void>()
   #tail: Promise<void> = Promise.resolve()
@@ -163,7 +162,7 @@ export class PGPackWriter {
     const count = this.#unwritten.length
     if (count === 0) return true
     const most = this.#method === 'None' ? this.#inFlight : 2 * this.#inFlight
-    const mayJoin = this.#compressing < this.#inFlight && count < most
+    const mayJoin = this.#compressor.running < this.#inFlight && count < most
     return mayJoin && this.#unwrittenBytes + lengthOf(this.#held) <= MAX_UNWRITTEN_BYTES
   }
 
@@ -229,19 +228,14 @@ export class PGPackWriter {
       this.#storedBytes += stored.length
       this.#bodyHash.update(stored)
     }
+    const bytes = this.#compressor.compress(raw)
     const size = raw.length
-    if (this.#method === 'None') this.#enqueue({ bytes: Promise.resolve(raw), size, account, release })
-    else this.#enqueue({ bytes: this.#compress(raw).finally(release), size, account })
-  }
-
-  async #compress(raw: Buffer): Promise<Buffer> {
-    this.#compressing += 1
-    try {
-      return await this.#compressor.compress(raw)
-    } finally {
-      this.#compressing -= 1
+    const compressed = () => {
+      release?.()
       this.#tellRoom()
     }
+    if (this.#method === 'None') this.#enqueue({ bytes, size, account, release })
+    else this.#enqueue({ bytes: bytes.finally(compressed), size, account })
   }
 
   /** Lets the sink have a piece when its bytes are there and all that was enqueued before is with the sink. */

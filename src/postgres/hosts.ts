@@ -48,8 +48,7 @@ export async function byAddress(host: HostPort): Promise<readonly HostPort[]> {
 
 /** `db:5432`, `[::1]:5432`, and the address beside a name that has several. */
 export function describeHost({ host, port, hostAddress }: HostPort): string {
-  // Asked of every name, isIPv6 would compile its pattern for 3 ms of each start.
-  const shown = `${host.includes(':') && isIPv6(host) ? `[${host}]` : host}:${port}`
+  const shown = `${isIPv6(host) ? `[${host}]` : host}:${port}`
   return hostAddress === undefined || hostAddress === host ? shown : `${shown} (${hostAddress})`
 }
 

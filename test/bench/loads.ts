@@ -120,7 +120,7 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
   ]
 }
 
-/** What no client can pass: the rows go from one backend straight into the other. */
+/** No client between: one backend writes into a pipe what the other reads. A pipe holds 64 KiB, so they wait often. */
 function serversAlone({ name }: Shape, { target, folder }: Setting): string {
   const pipe = join(folder, `${name}.pipe`)
   const copy = (database: string, what: string) =>

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { run } from '../cluster/processes.ts'
 import { POSTGRES_MAJORS } from '../support/postgres-versions.ts'
 import { referencePython } from '../support/reference.ts'
+import { ROOT } from './child.ts'
 import { type Contest, type Played, play } from './contest.ts'
 import { dumpContests, withStoreContest } from './dumps.ts'
 import { restoreContests, transferContests } from './loads.ts'
@@ -105,6 +106,7 @@ const uploads = parts.has('upload') ? await uploadLines(mebibytes, rounds) : und
 const lines = [...measured.lines, ...(uploads?.lines ?? [])]
 const report: Report = {
   made: new Date().toISOString(),
+  commit: (await run('git', ['describe', '--always', '--dirty'], { cwd: ROOT })).trim(),
   machine: `${cpus().length} cores (${cpus()[0]?.model.trim()})`,
   versions: {
     ...(measured.server !== '' && { PostgreSQL: measured.server }),

@@ -17,25 +17,30 @@ const OTHER_PAGE =
  * @param older the major of a server that is not the newest, whose files are docs/benchmarks-<major>.*
  */
 export async function writePages(report: Report, older?: number): Promise<void> {
-  const name = older === undefined ? 'benchmarks' : `benchmarks-${older}`
-  const command = older === undefined ? 'npm run bench' : `npm run bench -- --postgres ${older}`
+  const name = nameOf(older)
   await writeFile(join(DOCS, `${name}.json`), `${JSON.stringify(report, null, 1)}\n`)
   await writeFile(join(DOCS, `${name}.svg`), chart(report.lines))
-  await writeFile(join(DOCS, `${name}.md`), page(report, name, command))
+  await writeFile(join(DOCS, `${name}.md`), page(report, older))
 }
 
-function page(report: Report, name: string, command: string): string {
-  const { machine, versions, mebibytes, rounds, made, lines, memory, profiles, decode } = report
+function nameOf(older: number | undefined): string {
+  return older === undefined ? 'benchmarks' : `benchmarks-${older}`
+}
+
+function page(report: Report, older: number | undefined): string {
+  const name = nameOf(older)
+  const command = older === undefined ? 'npm run bench' : `npm run bench -- --postgres ${older}`
+  const { commit, machine, versions, mebibytes, rounds, made, lines, memory, profiles, decode } = report
   const parts = [
     '# Benchmarks',
     `Made by \`${command}\` of the numbers in [${name}.json](${name}.json); not to be edited.`,
-    `${made.slice(0, 10)}, ${machine}. ${Object.entries(versions)
+    `${made.slice(0, 10)}, commit ${commit}, ${machine}. ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(
         ', ',
       )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory. Servers is the CPU time of all else on the machine meanwhile, and idle what both cores had left.`,
     `![Throughput, ours against the peers](${name}.svg)`,
-    ...(lines.some((line) => line.name.startsWith('pg_dump')) ? [] : [OTHER_PAGE]),
+    ...(older === undefined ? [OTHER_PAGE] : []),
     '## Targets',
     targets(report),
     ...(profiles.length === 0 ? [] : ['## Where the time of the misses goes', PROFILES, profileTable(profiles)]),

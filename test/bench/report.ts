@@ -35,6 +35,8 @@ export interface Summary {
 
 export interface Report {
   readonly made: string
+  /** Of this repository, as `git describe` calls it. */
+  readonly commit: string
   readonly machine: string
   readonly versions: Readonly<Record<string, string>>
   readonly mebibytes: number

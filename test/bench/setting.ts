@@ -45,8 +45,7 @@ export async function withSetting<T>(
   await chmod(folder, 0o755)
   const server = await startPostgres({ major, settings: serverSettings(mebibytes) })
   try {
-    const pgDumpReadsIt = major <= (await clientMajor())
-    return await work({ ...(await prepare(server, folder, mebibytes, log)), pgDumpReadsIt })
+    return await work(await prepare(server, folder, mebibytes, log))
   } finally {
     await server.stop()
     rmSync(folder, { recursive: true, force: true })
@@ -73,7 +72,7 @@ async function prepare(
   folder: string,
   mebibytes: number,
   log: (line: string) => void,
-): Promise<Omit<Setting, 'pgDumpReadsIt'>> {
+): Promise<Setting> {
   const [source, target] = [await server.createDatabase(), await server.createDatabase()]
   const bytes = new Map<string, number>()
   for (const shape of SHAPES) {
@@ -82,6 +81,7 @@ async function prepare(
     await target.query(`CREATE UNLOGGED TABLE ${shape.name} (${shape.columns})`)
   }
   const [version] = await source.query<{ server_version: string }>('SHOW server_version')
+  const serverVersion = version?.server_version ?? ''
   const libpq = {
     PGHOST: server.host,
     PGPORT: String(server.port),
@@ -99,7 +99,8 @@ async function prepare(
     libpq,
     ours: imageEnvironment(),
     nullDump: await bundleNullDump(),
-    serverVersion: version?.server_version ?? '',
+    pgDumpReadsIt: Number.parseInt(serverVersion, 10) <= (await clientMajor()),
+    serverVersion,
   }
 }
 

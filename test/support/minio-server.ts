@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'minio'
@@ -10,6 +8,7 @@ import type { S3Options } from '../../src/storage/location.ts'
 import { createAuthority, issue } from '../cluster/certificates.ts'
 import { FEWER_COLLECTIONS, hasEnded, stop, waitFor } from '../cluster/processes.ts'
 import { ensureTools } from '../cluster/tools.ts'
+import { freePort } from './ports.ts'
 
 export interface MinioOptions {
   /** Serve https with a certificate for 127.0.0.1 by an authority of its own. */
@@ -44,7 +43,7 @@ export interface MinioServer {
   stop(): Promise<void>
 }
 
-/** A port that was free may be taken when the server gets to it, and one in some thousand was seen never to listen. */
+/** A port that was free may be taken when the server gets to it; a server that never listened was seen, too. */
 const STARTS = 3
 const START_MS = 20_000
 
@@ -192,14 +191,4 @@ class LocalMinio implements MinioServer {
     await this.client.listBuckets()
     return 'ready'
   }
-}
-
-async function freePort(host = '127.0.0.1'): Promise<number> {
-  const server = createServer()
-  server.listen(0, host)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

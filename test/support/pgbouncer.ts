@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import type { ConnectionConfig } from '../../src/postgres/types.ts'
 import { ensurePackages } from '../cluster/packages.ts'
 import { appendingTo, findCommand, hasEnded, stop, tailOf, waitFor } from '../cluster/processes.ts'
+import { freePort } from './ports.ts'
 import { asUnprivileged } from './postgres-binaries.ts'
-import { freePort, giveAway, type PostgresServer } from './postgres-server.ts'
+import { giveAway, type PostgresServer } from './postgres-server.ts'
 
 export type PoolMode = 'session' | 'transaction' | 'statement'
 

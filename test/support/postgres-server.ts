@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { appendFile, chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -11,6 +10,7 @@ import type { ConnectionConfig, TLSConfig } from '../../src/postgres/types.ts'
 import { cached, digest, digestFiles } from '../cluster/cache.ts'
 import { createAuthority, issue, type KeyPair } from '../cluster/certificates.ts'
 import { hasEnded, run, tailOf, waitFor } from '../cluster/processes.ts'
+import { freePort } from './ports.ts'
 import { asUnprivileged, isRoot, postgresBinaries, unprivilegedId } from './postgres-binaries.ts'
 import { testedMajor } from './postgres-versions.ts'
 
@@ -386,16 +386,4 @@ async function isReady(data: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error
   }
-}
-
-/** A port of 127.0.0.1 where nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

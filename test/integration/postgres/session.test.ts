@@ -6,8 +6,10 @@ import { testedMajor } from '../../support/postgres-versions.ts'
 
 const postgres = usePostgres({ authentication: 'scram-sha-256' })
 
-/** Every value differs from what the session is to have. */
-/** The timeouts hold until the session is set up, which takes its time on a busy machine. */
+/**
+ * Every value differs from what the session is to have. The timeouts hold until the session is set up, which takes its
+ * time on a busy machine.
+ */
 const UNSUITABLE = {
   bytea_output: 'escape',
   datestyle: 'German',
