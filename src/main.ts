@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { processFootprint } from './cli/footprint.ts'
 import { runCommandLine } from './cli/index.ts'
 
 const stop = new AbortController()
@@ -12,4 +13,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stop.signal,
+  footprint: processFootprint,
 })

@@ -19,6 +19,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   operator: async () => (await import('./operator.ts')).operatorCommand,
 }
 
+/** What these move lies outside of V8's heap. */
+const MOVERS: ReadonlySet<string | undefined> = new Set(['dump', 'restore', 'transfer', 'run'])
+
 /**
  * Runs one command and resolves with its exit code: 0 done, 1 worth retrying, 42 retrying cannot help (a misused option
  * included), 143 stopped by a signal. Never throws: what went wrong is on stderr, one line, without a stack trace.
@@ -28,6 +31,8 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
   const finish = (code: number) => {
     exitCode = code
   }
+  // Before the command's modules are loaded: the heap would have grown by then.
+  if (MOVERS.has(args[0])) terminal.footprint?.keepHeapSmall()
   const program = new Command('pgpack')
     .description('Moves PostgreSQL and Greenplum data at COPY speed, in PGPack files.')
     .version(VERSION)

@@ -57,12 +57,12 @@ async function readConfig(file: string): Promise<string> {
   }
 }
 
-function contextOf(terminal: Terminal, log: Logger): RunContext {
-  const progress = new ProgressMeter((report) => printLine(terminal.stdout, encodeProgress(report)), {
+function contextOf({ stdout, signal, footprint }: Terminal, log: Logger): RunContext {
+  const progress = new ProgressMeter((report) => printLine(stdout, encodeProgress(report)), {
     now: () => performance.now(),
     intervalMs: PROGRESS_INTERVAL_MS,
   })
-  return { signal: terminal.signal, log, progress }
+  return { signal, log, progress, onBytesOnly: footprint?.leaveUnoptimized }
 }
 
 /** Each kind's part of the engine is loaded when it is asked for. */

@@ -12,10 +12,11 @@ export async function withContext<T>(
   logLevel: LogLevel = 'warn',
 ): Promise<T> {
   const now = () => performance.now()
+  const { signal, footprint } = terminal
   const display = progressDisplay(terminal, quiet, now)
   const progress = new ProgressMeter((report) => display.show(report), { now, intervalMs: display.intervalMs })
   try {
-    return await work({ signal: terminal.signal, log: createLogger(logLevel), progress })
+    return await work({ signal, log: createLogger(logLevel), progress, onBytesOnly: footprint?.leaveUnoptimized })
   } finally {
     display.stop()
   }

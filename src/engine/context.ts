@@ -7,4 +7,6 @@ export interface RunContext {
   readonly signal: AbortSignal
   readonly log: Logger
   readonly progress: ProgressMeter
+  /** Told when it is known that JavaScript will look at no single row. */
+  readonly onBytesOnly?: (() => void) | undefined
 }

@@ -28,6 +28,9 @@ export async function transfer(request: TransferRequest, context: RunContext): P
   const { source, connections = 1, sourceSession, sourceBefore, sourceAfter = [] } = request
   const options = { session: sourceSession, before: sourceBefore, rehearsal: request.runMode === 'DryRun' }
   const move = async (readers: Readers) => {
+    const { flavour, wire } = readers.leader
+    // Greenplum packs several rows into a message, which are counted; TLS comes through JavaScript in pieces of 16 KiB.
+    if (flavour !== 'Greenplum' && !wire.encrypted) context.onBytesOnly?.()
     const outcome = await runLoads(request, readers.leader.name, context, (session) =>
       prepareTransfer(session, readers, request, {
         ...context,
@@ -58,6 +61,9 @@ async function runAfter(readers: Readers, { mode, runId }: TransferRequest, afte
   }
 }
 
+/** Nothing is gained by more where nothing is compressed, and a handful of chunks is on its way. */
+const CHUNK_SIZE = 256 * 1024
+
 /** What one COPY … TO STDOUT sends, by the reader of the lane that asks. */
 function streamPart({ all }: Readers, statement: string): Part {
   return {
@@ -65,7 +71,7 @@ function streamPart({ all }: Readers, statement: string): Part {
     async *read({ number, signal }: Lane): AsyncGenerator<Piece> {
       const reader = all[number]
       if (reader === undefined) throw new PgpackError('INTERNAL', `connection ${number} has nobody to read for it`)
-      const copy = await copyOut(reader, statement, { signal })
+      const copy = await copyOut(reader, statement, { signal, chunkSize: CHUNK_SIZE })
       let rows = 0n
       for await (const chunk of copy) {
         rows += BigInt(chunk.rows)

@@ -4,8 +4,8 @@ import type { PostgresConnection } from './connection.ts'
 import { CopyCommand, type CopyOptions, type CopyResponse, copyFail, MESSAGE, messageHeader } from './copy-command.ts'
 import type { CopyIn } from './types.ts'
 
-/** What may wait in the socket before a writer waits. */
-const MAX_QUEUED_BYTES = 2 * 1024 * 1024
+/** What may wait in the socket before a writer waits; the kernel holds some megabytes besides. */
+const MAX_QUEUED_BYTES = 512 * 1024
 /** The server reads a message whole before it looks into it: one that stays in its cache took a load about 3 % less CPU than 1 MiB. */
 const MESSAGE_BYTES = 64 * 1024
 const FULL_HEADER = messageHeader(MESSAGE.CopyData, MESSAGE_BYTES)

@@ -1,12 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
-import {
-  type ConnectionOptions,
-  connect as connectTLS,
-  createSecureContext,
-  type SecureContext,
-  type TLSSocket,
-} from 'node:tls'
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
 import { errorCode, errorMessage, PgpackError } from '../errors.ts'
 import type { ConnectionConfig, TLSConfig } from './types.ts'
 
@@ -26,12 +20,14 @@ export function wantsTLS(config: ConnectionConfig): boolean {
  *   certificates and keys of ours that cannot be used; socket errors as they are.
  */
 export async function startTLS(socket: Socket, config: ConnectionConfig): Promise<TLSSocket> {
-  const options = tlsOptions(config)
+  // 3 MiB that sessions without TLS do not need.
+  const { connect, createSecureContext } = await import('node:tls')
+  const options = tlsOptions(config, createSecureContext)
   await requestTLS(socket)
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => reject(handshakeError(error))
     const onClose = () => reject(handshakeError(new Error('the server closed the connection during the handshake')))
-    const secure = connectTLS({ ...options, socket }, () => {
+    const secure = connect({ ...options, socket }, () => {
       secure.off('error', onError).off('close', onClose)
       resolve(secure)
     })
@@ -82,8 +78,10 @@ function handshakeError(error: Error): PgpackError {
   })
 }
 
+type CreateSecureContext = typeof import('node:tls').createSecureContext
+
 /** libpq's reading of sslmode: Require checks the certificate when a CA is given, and then as VerifyCA does. */
-function tlsOptions({ host, tls }: ConnectionConfig): ConnectionOptions {
+function tlsOptions({ host, tls }: ConnectionConfig, create: CreateSecureContext): ConnectionOptions {
   const { mode, ca } = tls
   if (mode === 'VerifyCA' && ca === undefined) {
     // With the public authorities anybody's certificate would do.
@@ -96,11 +94,11 @@ function tlsOptions({ host, tls }: ConnectionConfig): ConnectionOptions {
     ...(isIP(host) === 0 ? { servername: host } : {}),
     rejectUnauthorized: verified,
     ...(mode === 'VerifyFull' ? {} : { checkServerIdentity: () => undefined }),
-    secureContext: secureContext(tls),
+    secureContext: secureContext(tls, create),
   }
 }
 
-function secureContext({ ca, cert, key }: TLSConfig): SecureContext {
+function secureContext({ ca, cert, key }: TLSConfig, create: CreateSecureContext): SecureContext {
   if (key !== undefined && /ENCRYPTED/.test(key)) {
     const remedy = 'give it without one (openssl pkey -in tls.key -out plain.key)'
     throw new PgpackError(
@@ -115,7 +113,7 @@ function secureContext({ ca, cert, key }: TLSConfig): SecureContext {
   if (ca !== undefined) usable('the CA certificate', () => new X509Certificate(ca))
   if (cert !== undefined) usable('the client certificate', () => new X509Certificate(cert))
   if (key !== undefined) usable('the client key', () => createPrivateKey(key))
-  return usable('the client certificate with this key', () => createSecureContext({ ca, cert, key }))
+  return usable('the client certificate with this key', () => create({ ca, cert, key }))
 }
 
 /** OpenSSL's errors about a PEM text name neither the file nor what was expected. */

@@ -11,7 +11,8 @@ const COLOURS = { ours: '#2563eb', theirs: '#94a3b8', text: '#475569' }
 export function chart(lines: readonly Line[]): string {
   const parts: string[] = []
   let top = 8
-  for (const contest of new Set(lines.map((line) => line.contest))) {
+  const moving = lines.filter(({ section }) => section !== 'start')
+  for (const contest of new Set(moving.map((line) => line.contest))) {
     const measured = lines.filter((line) => line.contest === contest && line.mebibytesPerSecond !== undefined)
     parts.push(group(contest, measured, top))
     top += TITLE_HEIGHT + measured.length * ROW_HEIGHT

@@ -24,7 +24,8 @@ export async function dumpContests(setting: Setting): Promise<Contest[]> {
   }))
 }
 
-function peers({ name }: Shape, { libpq, folder, source, pgDumpReadsIt }: Setting, python: string): Contestant[] {
+function peers({ name }: Shape, setting: Setting, python: string): Contestant[] {
+  const { libpq, folder, source, pgDumpReadsIt, copyRelay } = setting
   const copy = `psql --quiet --no-psqlrc --command 'COPY ${name} TO STDOUT (FORMAT binary)'`
   const file = (extension: string) => join(folder, `${name}.${extension}`)
   const steps = [{ do: 'read_dump', path: file('reference'), table: `public.${name}`, server: referenceServer(source) }]
@@ -33,6 +34,7 @@ function peers({ name }: Shape, { libpq, folder, source, pgDumpReadsIt }: Settin
     { name: PSQL_NULL, command: `${copy} > /dev/null`, env: libpq },
     { name: PSQL_ZSTD1, command: `${copy} | zstd -1 -q -f -o ${file('zst1')}`, env: libpq },
     { name: PSQL_ZSTD3, command: `${copy} | zstd -3 -T0 -q -f -o ${file('zst3')}`, env: libpq },
+    { name: 'a reader that throws all away', command: `${copyRelay} ${source.name} ${name}`, env: libpq },
     // What no client can pass: the rows read and formatted, and not sent.
     {
       name: 'the server alone, COPY TO /dev/null',
@@ -106,6 +108,23 @@ function ours({ name }: Shape, { source, folder, ours: env, nullDump }: Setting)
       target: { against: PSQL_NULL, atLeast: 1.1, reachFor: 1.8 },
     },
   ]
+}
+
+/** What a start and an end take: part of every other figure, the less the larger the table is. */
+export async function startContest({ source, folder, libpq, ours: env }: Setting): Promise<Contest> {
+  await source.query('CREATE TABLE one_row AS SELECT 1 AS x')
+  const file = join(folder, 'one_row')
+  const psql = `psql --quiet --no-psqlrc --command 'COPY one_row TO STDOUT (FORMAT binary)'`
+  const dump = `${PGPACK} dump --dsn '${source.dsn}' --table public.one_row --json --compression zstd:1`
+  return {
+    section: 'start',
+    title: 'dump of one row',
+    bytes: 0,
+    contestants: [
+      { name: PSQL_ZSTD1, command: `${psql} | zstd -1 -q -f -o ${file}.zst`, env: libpq },
+      { name: 'pgpack dump, zstd 1', command: `rm -f ${file}.pgpack; ${dump} --out ${file}.pgpack`, env },
+    ],
+  }
 }
 
 /** The same dump into a file and into a bucket on this machine; `work` runs while the store does. */

@@ -6,6 +6,8 @@ import type { Shape } from './shapes.ts'
 
 const PSQL_COPY = 'psql \\copy of the plain file'
 const PSQL_PSQL = 'psql | psql'
+/** Of what takes twice to three times as long as the others. */
+const SLOW_ROUNDS = 3
 
 /** Restores of each shape into an empty unlogged table, from a file that was made before. */
 export async function restoreContests(setting: Setting): Promise<Contest[]> {
@@ -81,7 +83,7 @@ export async function transferContests(setting: Setting): Promise<Contest[]> {
 
 function transfers(shape: Shape, setting: Setting): Contestant[] {
   const { name } = shape
-  const { source, target, libpq, ours: env } = setting
+  const { source, target, libpq, ours: env, copyRelay } = setting
   const work = { prepare: () => empty(shape, setting), check: () => checkLoaded(shape, setting) }
   const psql = 'psql --quiet --no-psqlrc'
   const options = `TO STDOUT (FORMAT binary)`
@@ -95,13 +97,14 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
       env: libpq,
       ...work,
     },
+    // What about no client can pass: it hands on what comes, and looks at nothing.
     {
-      name: 'the servers alone, COPY TO a pipe that COPY FROM reads',
-      command: serversAlone(shape, setting),
+      name: 'a relay that checks nothing',
+      command: `${copyRelay} ${source.name} ${name} ${target.name}`,
       env: libpq,
       ...work,
     },
-    { name: 'pgcopydb copy table-data', command: pgcopydb(shape, setting), env: libpq, ...work },
+    { name: 'pgcopydb copy table-data', command: pgcopydb(shape, setting), env: libpq, ...work, rounds: SLOW_ROUNDS },
     {
       name: 'pgpack transfer',
       command: transfer(1),
@@ -118,14 +121,6 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
       target: { against: PSQL_PSQL, atLeast: 1.15, reachFor: 1.8 },
     },
   ]
-}
-
-/** No client between: one backend writes into a pipe what the other reads. A pipe holds 64 KiB, so they wait often. */
-function serversAlone({ name }: Shape, { target, folder }: Setting): string {
-  const pipe = join(folder, `${name}.pipe`)
-  const copy = (database: string, what: string) =>
-    `psql --quiet --no-psqlrc ${database} -c "COPY ${name} ${what} '${pipe}' (FORMAT binary)"`
-  return `rm -f ${pipe}; mkfifo --mode 666 ${pipe}; ${copy('', 'TO')} & ${copy(target.name, 'FROM')} && wait $!`
 }
 
 function pgcopydb({ name }: Shape, { source, target }: Setting): string {

@@ -1,10 +1,10 @@
 /**
  * `npm run bench`: us and the peers, interleaved, on one machine: tables on stdout, and docs/benchmarks.{json,svg,md}.
  *
- * `-- --only dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 650` the size of each table as binary
- * COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15` takes
- * another server than the newest, one that Debian's pg_dump can read, and writes docs/benchmarks-15.{json,svg,md}. `--dry`
- * leaves docs/ alone.
+ * `-- --only start,dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 1300` the size of each table as
+ * binary COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15`
+ * takes another server than the newest, one that Debian's pg_dump can read, and writes docs/benchmarks-15.{json,svg,md}.
+ * `--dry` leaves docs/ alone. All of it takes about an hour.
  * What is missing of Debian's packages (PostgreSQL's clients, pgcopydb, zstd) is installed, as root.
  */
 import { cpus } from 'node:os'
@@ -14,7 +14,7 @@ import { POSTGRES_MAJORS } from '../support/postgres-versions.ts'
 import { referencePython } from '../support/reference.ts'
 import { ROOT } from './child.ts'
 import { type Contest, type Played, play } from './contest.ts'
-import { dumpContests, withStoreContest } from './dumps.ts'
+import { dumpContests, startContest, withStoreContest } from './dumps.ts'
 import { restoreContests, transferContests } from './loads.ts'
 import { type MemoryLine, measureMemory } from './memory.ts'
 import { writePages } from './page.ts'
@@ -29,8 +29,8 @@ const NEWEST = Math.max(...POSTGRES_MAJORS)
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'dump,s3,upload,restore,transfer,memory,decode' },
-    mib: { type: 'string', default: '650' },
+    only: { type: 'string', default: 'start,dump,s3,upload,restore,transfer,memory,decode' },
+    mib: { type: 'string', default: '1300' },
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '0.1,1,8' },
     postgres: { type: 'string', default: String(NEWEST) },
@@ -60,6 +60,7 @@ async function contests(setting: Setting): Promise<Result[]> {
       results.push({ played, profiles: await profiles(played) })
     }
   }
+  if (parts.has('start')) await playAll([await startContest(setting)])
   if (parts.has('dump')) await playAll(await dumpContests(setting))
   if (parts.has('s3')) await withStoreContest(setting, (contest) => playAll([contest]))
   if (parts.has('restore')) await playAll(await restoreContests(setting))
@@ -85,7 +86,7 @@ async function profiles({ contest, entries }: Played): Promise<Profile[]> {
 
 async function measureAll(): Promise<Pick<Report, 'lines' | 'memory' | 'profiles'> & { server: string }> {
   const nothing = { lines: [], memory: [], profiles: [], server: '' }
-  if (!['dump', 's3', 'restore', 'transfer', 'memory'].some((part) => parts.has(part))) return nothing
+  if (!['start', 'dump', 's3', 'restore', 'transfer', 'memory'].some((part) => parts.has(part))) return nothing
   return withSetting(major, mebibytes, log, async (setting) => {
     const results = await contests(setting)
     const memory: MemoryLine[] = parts.has('memory')

@@ -38,7 +38,7 @@ function page(report: Report, older: number | undefined): string {
       .map(([name, version]) => `${name} ${version}`)
       .join(
         ', ',
-      )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with. CPU is the client side's, all processes together; so is the peak of resident memory. Servers is the CPU time of all else on the machine meanwhile, and idle what both cores had left.`,
+      )}. Tables of ${mebibytes} MiB as binary COPY, server and clients on the one machine, TCP loopback without TLS, ${rounds} rounds in which all take turns. A ratio is that of throughput, taken round by round: its median says how much faster a work is than the one it is compared with; start and end are part of it, and on their own in [the dump of one row](#dump-of-one-row). CPU is the client side's, all processes together; so is the peak of resident memory. Servers is the CPU time of all else on the machine meanwhile, and idle what both cores had left.`,
     `![Throughput, ours against the peers](${name}.svg)`,
     ...(older === undefined ? [OTHER_PAGE] : []),
     '## Targets',

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { bundle } from '../../scripts/bundle.ts'
 import { ensurePackages } from '../cluster/packages.ts'
 import { run } from '../cluster/processes.ts'
+import { ensureTools } from '../cluster/tools.ts'
 import { type PostgresServer, startPostgres, type TestDatabase } from '../support/postgres-server.ts'
 import { imageEnvironment, ROOT } from './child.ts'
 import { makeTable, SHAPES, type Shape } from './shapes.ts'
@@ -24,6 +25,8 @@ export interface Setting {
   readonly libpq: Readonly<Record<string, string>>
   /** What the image sets for `pgpack`. */
   readonly ours: Readonly<Record<string, string>>
+  /** The command of test/cluster/go/copyrelay. */
+  readonly copyRelay: string
   /** A bundle of null-dump.ts. */
   readonly nullDump: string
   /** Debian's pg_dump refuses a server that is newer than itself. */
@@ -98,6 +101,7 @@ async function prepare(
     folder,
     libpq,
     ours: imageEnvironment(),
+    copyRelay: (await ensureTools(['copyrelay'])).copyrelay,
     nullDump: await bundleNullDump(),
     pgDumpReadsIt: Number.parseInt(serverVersion, 10) <= (await clientMajor()),
     serverVersion,

@@ -7,6 +7,7 @@ import { step } from './progress.ts'
 
 /** Commands that are built from Go modules, because not every machine can download their releases. */
 export type ToolName =
+  | 'copyrelay'
   | 'coredns'
   | 'etcd'
   | 'farlink'
@@ -45,6 +46,7 @@ const builds: readonly Build[] = [
   },
   { module: 'kubernetes', packages: { kubectl: 'k8s.io/kubernetes/cmd/kubectl' }, usually: '1 min' },
   { module: 'etcd', packages: { etcd: 'go.etcd.io/etcd/server/v3' }, usually: '30 s' },
+  { module: 'copyrelay', packages: { copyrelay: 'pgpack.io/test/cluster/copyrelay' }, usually: '5 s' },
   { module: 'coredns', packages: { coredns: 'pgpack.io/test/cluster/coredns' }, usually: '1 min' },
   { module: 'farlink', packages: { farlink: 'pgpack.io/test/cluster/farlink' }, usually: '5 s' },
   { module: 'helm', packages: { helm: 'helm.sh/helm/v3/cmd/helm' }, usually: '1 min' },

@@ -13,6 +13,7 @@ jest.setTimeout(60_000)
 const ROWS = 3000
 const postgres = usePostgres({
   authentication: 'scram-sha-256',
+  tls: true,
   setup: `
     CREATE TABLE orders (id int, note text);
     INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, ${ROWS}) i; ANALYZE orders;`,
@@ -63,6 +64,23 @@ describe('pgpack transfer', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('public.orders (new)')
     expect(await target.query(`SELECT to_regclass('orders') AS table`)).toEqual([{ table: null }])
+  })
+
+  it.each([
+    ['disable', ['keepHeapSmall', 'leaveUnoptimized']],
+    ['require', ['keepHeapSmall']],
+  ])('makes its process as small as the bytes allow, sslmode=%s', async (mode, expected) => {
+    await target.query('CREATE TABLE orders (id int, note text)')
+    const told: string[] = []
+    const footprint = {
+      keepHeapSmall: () => told.push('keepHeapSmall'),
+      leaveUnoptimized: () => told.push('leaveUnoptimized'),
+    }
+    const source = postgres.database.dsn.replace(/sslmode=.*/, `sslmode=${mode}`)
+    const args = ['transfer', '--source', source, '--target', target.dsn, '--table', 'orders']
+    expect(await runCommandLine(args, { ...fakeTerminal(), footprint })).toBe(0)
+    expect(told).toEqual(expected)
+    await sameRows('orders')
   })
 
   it.each([
