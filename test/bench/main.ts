@@ -1,10 +1,10 @@
 /**
  * `npm run bench`: us and the peers, interleaved, on one machine: tables on stdout, and docs/benchmarks.{json,svg,md}.
  *
- * `-- --only start,dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 1300` the size of each table as
+ * `-- --only start,dump,s3,upload,restore,transfer,memory,decode` gives the parts, `--mib 650` the size of each table as
  * binary COPY, `--rounds 5` how often each contestant runs, `--gib 0.1,1,8` the sizes of the memory part. `--postgres 15`
  * takes another server than the newest, one that Debian's pg_dump can read, and writes docs/benchmarks-15.{json,svg,md}.
- * `--dry` leaves docs/ alone. All of it takes about an hour.
+ * `--dry` leaves docs/ alone. All of it takes half an hour.
  * What is missing of Debian's packages (PostgreSQL's clients, pgcopydb, zstd) is installed, as root.
  */
 import { cpus } from 'node:os'
@@ -30,7 +30,7 @@ const NEWEST = Math.max(...POSTGRES_MAJORS)
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'start,dump,s3,upload,restore,transfer,memory,decode' },
-    mib: { type: 'string', default: '1300' },
+    mib: { type: 'string', default: '650' },
     rounds: { type: 'string', default: '5' },
     gib: { type: 'string', default: '0.1,1,8' },
     postgres: { type: 'string', default: String(NEWEST) },

@@ -62,7 +62,8 @@ async function clientMajor(): Promise<number> {
 /** All tables in memory, no parallel query, no log of what is written: the bench is of COPY, not of the disk. */
 function serverSettings(mebibytes: number): Record<string, string> {
   return {
-    shared_buffers: `${Math.min(4096, Math.max(512, 5 * mebibytes))}MB`,
+    // Three tables of the source, one of the target, half as large again as binary COPY at most.
+    shared_buffers: `${Math.max(512, 6 * mebibytes)}MB`,
     wal_level: 'minimal',
     max_wal_senders: '0',
     max_wal_size: '4GB',
