@@ -19,7 +19,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   operator: async () => (await import('./operator.ts')).operatorCommand,
 }
 
-/** What these move lies outside of V8's heap. */
+/**
+ * What these move lies outside of V8's heap. Only the rows that a restore makes of NDJSON and CSV do not: a heap that
+ * stays small has them 6 % slower, in 135 MiB instead of 230.
+ */
 const MOVERS: ReadonlySet<string | undefined> = new Set(['dump', 'restore', 'transfer', 'run'])
 
 /**

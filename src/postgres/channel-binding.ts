@@ -1,8 +1,7 @@
 import type pg from 'pg'
 import { PgpackError } from '../errors.ts'
-import { wantsTLS } from './tls.ts'
 import type { ConnectionConfig } from './types.ts'
-import type { Wire } from './wire.ts'
+import { type Wire, wantsTLS } from './wire.ts'
 
 /** The SASL mechanism that binds the authentication to the TLS channel it goes over (RFC 5929, tls-server-end-point). */
 const BOUND = 'SCRAM-SHA-256-PLUS'

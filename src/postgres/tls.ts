@@ -1,6 +1,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
-import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTLS,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import { errorCode, errorMessage, PgpackError } from '../errors.ts'
 import type { ConnectionConfig, TLSConfig } from './types.ts'
 
@@ -9,25 +15,18 @@ const SSL_REQUEST = Buffer.of(0, 0, 0, 8, 4, 210, 22, 47)
 const ACCEPTED = 'S'.charCodeAt(0)
 const DECLINED = 'N'.charCodeAt(0)
 
-/** Whether a session of this configuration is to try TLS. A Unix socket never does, as in libpq. */
-export function wantsTLS(config: ConnectionConfig): boolean {
-  return config.tls.mode !== 'Disable' && !config.host.startsWith('/')
-}
-
 /**
  * Asks for TLS on a fresh connection, before anything else is sent, and makes the handshake.
  * @throws PgpackError POSTGRES_TLS where the server has none or the certificates do not hold; CONFIG_INVALID for
  *   certificates and keys of ours that cannot be used; socket errors as they are.
  */
 export async function startTLS(socket: Socket, config: ConnectionConfig): Promise<TLSSocket> {
-  // 3 MiB that sessions without TLS do not need.
-  const { connect, createSecureContext } = await import('node:tls')
-  const options = tlsOptions(config, createSecureContext)
+  const options = tlsOptions(config)
   await requestTLS(socket)
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => reject(handshakeError(error))
     const onClose = () => reject(handshakeError(new Error('the server closed the connection during the handshake')))
-    const secure = connect({ ...options, socket }, () => {
+    const secure = connectTLS({ ...options, socket }, () => {
       secure.off('error', onError).off('close', onClose)
       resolve(secure)
     })
@@ -78,10 +77,8 @@ function handshakeError(error: Error): PgpackError {
   })
 }
 
-type CreateSecureContext = typeof import('node:tls').createSecureContext
-
 /** libpq's reading of sslmode: Require checks the certificate when a CA is given, and then as VerifyCA does. */
-function tlsOptions({ host, tls }: ConnectionConfig, create: CreateSecureContext): ConnectionOptions {
+function tlsOptions({ host, tls }: ConnectionConfig): ConnectionOptions {
   const { mode, ca } = tls
   if (mode === 'VerifyCA' && ca === undefined) {
     // With the public authorities anybody's certificate would do.
@@ -94,11 +91,11 @@ function tlsOptions({ host, tls }: ConnectionConfig, create: CreateSecureContext
     ...(isIP(host) === 0 ? { servername: host } : {}),
     rejectUnauthorized: verified,
     ...(mode === 'VerifyFull' ? {} : { checkServerIdentity: () => undefined }),
-    secureContext: secureContext(tls, create),
+    secureContext: secureContext(tls),
   }
 }
 
-function secureContext({ ca, cert, key }: TLSConfig, create: CreateSecureContext): SecureContext {
+function secureContext({ ca, cert, key }: TLSConfig): SecureContext {
   if (key !== undefined && /ENCRYPTED/.test(key)) {
     const remedy = 'give it without one (openssl pkey -in tls.key -out plain.key)'
     throw new PgpackError(
@@ -113,7 +110,7 @@ function secureContext({ ca, cert, key }: TLSConfig, create: CreateSecureContext
   if (ca !== undefined) usable('the CA certificate', () => new X509Certificate(ca))
   if (cert !== undefined) usable('the client certificate', () => new X509Certificate(cert))
   if (key !== undefined) usable('the client key', () => createPrivateKey(key))
-  return usable('the client certificate with this key', () => create({ ca, cert, key }))
+  return usable('the client certificate with this key', () => createSecureContext({ ca, cert, key }))
 }
 
 /** OpenSSL's errors about a PEM text name neither the file nor what was expected. */

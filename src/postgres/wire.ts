@@ -1,7 +1,6 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PgpackError } from '../errors.ts'
-import { startTLS, wantsTLS } from './tls.ts'
 import type { ConnectionConfig } from './types.ts'
 
 /** Takes a connection's bytes into memory of its own, while a COPY lasts. */
@@ -143,6 +142,11 @@ export class Wire {
   }
 }
 
+/** Whether a session of this configuration is to try TLS. A Unix socket never does, as in libpq. */
+export function wantsTLS(config: ConnectionConfig): boolean {
+  return config.tls.mode !== 'Disable' && !config.host.startsWith('/')
+}
+
 /**
  * Opens a connection and, as the configuration asks, TLS on it. Nothing of the session has been sent yet.
  * @throws PgpackError POSTGRES_TLS, CONFIG_INVALID; socket errors as they are; the signal's reason when it fires.
@@ -165,6 +169,8 @@ export async function openPlain(config: ConnectionConfig, signal: AbortSignal): 
 }
 
 async function openSecure(config: ConnectionConfig, signal: AbortSignal): Promise<Wire> {
+  // TLS is 3 MiB that a session without it does not need.
+  const { startTLS } = await import('./tls.ts')
   const { socket } = new Wire(false, new Socket())
   await connectSocket(socket, config, signal)
   return guarded(socket, signal, async () => new Wire(false, await startTLS(socket, config)))

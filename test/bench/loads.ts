@@ -6,8 +6,8 @@ import type { Shape } from './shapes.ts'
 
 const PSQL_COPY = 'psql \\copy of the plain file'
 const PSQL_PSQL = 'psql | psql'
-/** Of what takes twice to three times as long as the others. */
-const SLOW_ROUNDS = 3
+/** It takes twice to three times as long as the others. */
+const PGCOPYDB_ROUNDS = 3
 
 /** Restores of each shape into an empty unlogged table, from a file that was made before. */
 export async function restoreContests(setting: Setting): Promise<Contest[]> {
@@ -104,7 +104,13 @@ function transfers(shape: Shape, setting: Setting): Contestant[] {
       env: libpq,
       ...work,
     },
-    { name: 'pgcopydb copy table-data', command: pgcopydb(shape, setting), env: libpq, ...work, rounds: SLOW_ROUNDS },
+    {
+      name: 'pgcopydb copy table-data',
+      command: pgcopydb(shape, setting),
+      env: libpq,
+      ...work,
+      rounds: PGCOPYDB_ROUNDS,
+    },
     {
       name: 'pgpack transfer',
       command: transfer(1),

@@ -21,12 +21,11 @@ import (
 )
 
 const (
-	bufferSize   = 64 << 10
-	smallRead    = 32 << 10
-	rest         = time.Millisecond
-	headerSize   = 5
-	protocol30   = 3 << 16
-	copyOutReply = 'H'
+	bufferSize = 64 << 10
+	smallRead  = 32 << 10
+	rest       = time.Millisecond
+	headerSize = 5
+	protocol30 = 3 << 16
 )
 
 func main() {
@@ -163,7 +162,7 @@ func (s *session) relay(sql string, take func([]byte) error) error {
 	if err := s.query(sql); err != nil {
 		return err
 	}
-	if _, err := s.until(copyOutReply); err != nil {
+	if _, err := s.until('H'); err != nil {
 		return err
 	}
 	missing := 0
@@ -256,6 +255,6 @@ func writeAll(socket int, data []byte) error {
 }
 
 func pause(duration time.Duration) {
-	time := syscall.NsecToTimespec(int64(duration))
-	syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&time)), 0, 0)
+	length := syscall.NsecToTimespec(int64(duration))
+	syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&length)), 0, 0)
 }
